@@ -1,0 +1,32 @@
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+
+setup(
+    name="deepaudio-diffusers",
+    version="0.1.0",
+    description="DeepAudio-V1 and MMAudio for diffusers: sound and speech that fit a silent video",
+    long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    license_files=["LICENSE"],
+    python_requires=">=3.10",
+    package_dir={"": "src"},
+    packages=find_packages("src"),
+    package_data={"deepaudio_diffusers": ["py.typed"]},
+    install_requires=[
+        "torch>=2.8,<2.15",
+        "diffusers>=0.42.1,<0.43",
+        "transformers>=5.0,<6",
+        "accelerate>=1.1",
+        "peft>=0.17",
+        "huggingface_hub>=1.0",
+        "safetensors>=0.5",
+        "numpy>=1.26",
+        "pillow>=11",
+        "av>=15",
+    ],
+    extras_require={"test": ["pytest>=8", "ruff>=0.12"]},
+    entry_points={"console_scripts": ["deepaudio=deepaudio_diffusers.cli:main"]},
+)

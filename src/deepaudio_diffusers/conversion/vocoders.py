@@ -1,0 +1,140 @@
+# Copyright 2026 The deepaudio-diffusers authors.
+# SPDX-License-Identifier: Apache-2.0
+"""BigVGAN, first and second version: original state dict -> [`BigVGANVocoder`].
+
+Original code: NVIDIA/BigVGAN (MIT). Checkpoints come with weight normalisation, in either of PyTorch's two notations,
+or with the weights multiplied out; here they are always multiplied out.
+"""
+
+import re
+from typing import Any
+
+import torch
+
+from ..errors import CheckpointError
+from ..models.vocoder_bigvgan import FILTER_TAPS, BigVGANVocoder, lowpass_filter
+from .state_dict import build_model
+
+
+# (magnitude, direction) of a normalised weight, in the notations of torch.nn.utils.weight_norm and of
+# torch.nn.utils.parametrizations.weight_norm.
+_WEIGHT_NORM_SUFFIXES = [
+    ("weight_g", "weight_v"),
+    ("parametrizations.weight.original0", "parametrizations.weight.original1"),
+]
+
+
+def _applied_weights(original_state_dict: dict[str, Any]) -> dict[str, torch.Tensor]:
+    """The tensors of the generator, with each pair of magnitude and direction multiplied out.
+
+    Training checkpoints keep the generator under the key "generator".
+    """
+    generator = original_state_dict.get("generator", original_state_dict)
+    weights = dict(generator)
+    for magnitude_suffix, direction_suffix in _WEIGHT_NORM_SUFFIXES:
+        for key in generator:
+            if not key.endswith(magnitude_suffix):
+                continue
+            prefix = key.removesuffix(magnitude_suffix)
+            if prefix + direction_suffix not in generator:
+                raise CheckpointError(f"The checkpoint has {key!r} but no matching {prefix + direction_suffix!r}.")
+            magnitude, direction = weights.pop(key), weights.pop(prefix + direction_suffix)
+            norm = torch.linalg.vector_norm(direction, dim=(1, 2), keepdim=True)
+            weights[prefix + "weight"] = direction * (magnitude / norm)
+    return weights
+
+
+def _count(weights: dict[str, torch.Tensor], pattern: str) -> int:
+    """The number of different indices that the group of `pattern` finds in the keys."""
+    return len({match[1] for key in weights if (match := re.match(pattern, key))})
+
+
+def map_bigvgan_state_dict(original_state_dict: dict[str, Any], **_: Any) -> dict[str, torch.Tensor]:
+    """Multiply out and rename the tensors of an original state dict, without looking at whether it is complete.
+
+    Args:
+        original_state_dict (`dict`): State dict of an original generator, bare or under the key "generator".
+
+    Returns:
+        `dict[str, torch.Tensor]`: State dict for [`BigVGANVocoder`].
+
+    Raises:
+        CheckpointError: When the stored low-pass filters are not the published ones, which [`BigVGANVocoder`] computes.
+    """
+    weights = _applied_weights(original_state_dict)
+    num_kernels = max(1, _count(weights, r"resblocks\.(\d+)\.") // max(1, _count(weights, r"ups\.(\d+)\.")))
+    state_dict = {}
+    for original_key, tensor in weights.items():
+        if original_key.endswith(".filter"):
+            if tensor.numel() != FILTER_TAPS or not torch.allclose(
+                tensor.flatten().float(), lowpass_filter(), atol=1e-6
+            ):
+                raise CheckpointError(
+                    f"The low-pass filter {original_key!r} of the checkpoint is not the published one of {FILTER_TAPS} "
+                    "taps; this vocoder has other activations than BigVGANVocoder."
+                )
+            continue
+        key = re.sub(r"^ups\.(\d+)\.0\.", r"upsamplers.\1.", original_key)
+        key = re.sub(r"^resblocks\.(\d+)\.", lambda m: "resblocks.{}.{}.".format(*divmod(int(m[1]), num_kernels)), key)
+        # Even activations stand before the dilated convolutions, odd ones before the plain ones.
+        key = re.sub(r"\.activations\.(\d+)\.", lambda m: f".activations{int(m[1]) % 2 + 1}.{int(m[1]) // 2}.", key)
+        state_dict[key.replace(".act.", ".")] = tensor
+    return state_dict
+
+
+def infer_bigvgan_config(original_state_dict: dict[str, Any]) -> dict[str, Any]:
+    """Read the configuration of [`BigVGANVocoder`] off the shapes of an original state dict.
+
+    Args:
+        original_state_dict (`dict`): State dict of an original generator, bare or under the key "generator".
+
+    Returns:
+        `dict[str, Any]`: Arguments of [`BigVGANVocoder`]. What shapes do not tell is taken to be as in every published
+        network: upsampling factors are half the kernel size, dilations are 1, 3, 5, and tanh is used exactly where the
+        last convolution has a bias.
+
+    Raises:
+        CheckpointError: When the state dict is not that of a BigVGAN generator.
+    """
+    weights = _applied_weights(original_state_dict)
+
+    def shape(key: str) -> torch.Size:
+        if key not in weights:
+            raise CheckpointError(f"Not a checkpoint of a BigVGAN generator: it has no {key!r}.")
+        return weights[key].shape
+
+    initial_channel, num_mels, _ = shape("conv_pre.weight")
+    shape("ups.0.0.weight"), shape("resblocks.0.convs1.0.weight")
+    num_upsamples = _count(weights, r"ups\.(\d+)\.")
+    num_kernels = _count(weights, r"resblocks\.(\d+)\.") // num_upsamples
+    kernel_sizes = [shape(f"ups.{i}.0.weight")[2] for i in range(num_upsamples)]
+    num_dilations = _count(weights, r"resblocks\.0\.convs1\.(\d+)\.")
+    has_final_bias = "conv_post.bias" in weights
+    return {
+        "num_mels": num_mels,
+        "upsample_initial_channel": initial_channel,
+        "upsample_rates": [size // 2 for size in kernel_sizes],
+        "upsample_kernel_sizes": kernel_sizes,
+        "resblock_kernel_sizes": [shape(f"resblocks.{i}.convs1.0.weight")[2] for i in range(num_kernels)],
+        "resblock_dilation_sizes": [[1 + 2 * i for i in range(num_dilations)] for _ in range(num_kernels)],
+        "use_tanh_at_final": has_final_bias,
+        "use_bias_at_final": has_final_bias,
+    }
+
+
+def convert_bigvgan(original_state_dict: dict[str, Any], **config: Any) -> BigVGANVocoder:
+    """Build [`BigVGANVocoder`] from an original state dict of the first or second version.
+
+    Args:
+        original_state_dict (`dict`): State dict of an original generator, bare or under the key "generator"; weights
+            normalised (`weight_g` and `weight_v`, or `parametrizations.weight.original0` and `1`) or multiplied out.
+        **config: Arguments of [`BigVGANVocoder`] that override what the shapes tell.
+
+    Returns:
+        [`BigVGANVocoder`] in evaluation mode, with the dtype of the state dict.
+
+    Raises:
+        CheckpointError: When a key is missing, unknown, or has another shape, or the activations have another filter.
+    """
+    config = infer_bigvgan_config(original_state_dict) | config
+    return build_model(BigVGANVocoder, config, map_bigvgan_state_dict(original_state_dict))

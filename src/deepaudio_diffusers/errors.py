@@ -1,0 +1,33 @@
+"""Errors that the library raises on purpose.
+
+Every message names the argument or file (base name only), the value that was found, and the way out. All of them are
+`DeepAudioError`; the ones caused by an argument are also `ValueError`, so code written for diffusers keeps working.
+"""
+
+
+class DeepAudioError(Exception):
+    """Base class of every error raised on purpose by this library."""
+
+
+class InputError(DeepAudioError, ValueError):
+    """An argument of a public call has the wrong type, shape or value."""
+
+
+class MediaError(DeepAudioError, ValueError):
+    """A media file cannot be read or written."""
+
+
+class NoVideoStreamError(MediaError):
+    """A file was given as a video but carries no video stream."""
+
+
+class EmptyMediaError(MediaError):
+    """A media file decodes to nothing: no frames, or a duration of zero."""
+
+
+class CheckpointError(DeepAudioError, ValueError):
+    """A checkpoint is missing, corrupt, unsafe, or not the model that it was taken for."""
+
+
+class GenerationError(DeepAudioError, RuntimeError):
+    """A network produced something that must not reach the user, such as NaN audio."""

@@ -1,0 +1,511 @@
+# Copyright 2026 The deepaudio-diffusers authors.
+# SPDX-License-Identifier: Apache-2.0
+"""`VideoToAudioPipeline` through its public interface, with tiny real networks."""
+
+import dataclasses
+import inspect
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from diffusers import (
+    DPMSolverMultistepScheduler,
+    FlowMatchEulerDiscreteScheduler,
+    FlowMatchHeunDiscreteScheduler,
+    FirstBlockCacheConfig,
+    PyramidAttentionBroadcastConfig,
+    UniPCMultistepScheduler,
+)
+from diffusers.callbacks import PipelineCallback
+from peft import LoraConfig, get_peft_model_state_dict
+from PIL import Image
+
+from deepaudio_diffusers import (
+    FlowMatchGridEulerScheduler,
+    FlowMatchGridMidpointScheduler,
+    FlowMatchGridMultistepScheduler,
+    VideoFeatures,
+    VideoToAudioPipeline,
+)
+from deepaudio_diffusers.errors import CheckpointError, GenerationError, InputError
+from tests.tiny import CLIP_DIM, LATENT_CHANNELS, SYNC_DIM, TEXT_DIM, TEXT_LENGTH, tiny_components, tiny_pipeline
+
+
+LENGTH_IN_S = 0.8
+NUM_SAMPLES = 12800
+NUM_LATENTS, NUM_CLIP_TOKENS, NUM_SYNC_TOKENS = 25, 6, 8
+STEPS = {"num_inference_steps": 3}
+
+
+def frames(seed: int = 0, num_frames: int = 20) -> np.ndarray:
+    """A clip of noise, 0.8 s at 25 frames per second, of shape `(num_frames, 36, 64, 3)`."""
+    return np.random.default_rng(seed).integers(0, 256, (num_frames, 36, 64, 3), dtype=np.uint8)
+
+
+def generator(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+@pytest.fixture(scope="module")
+def shared_pipe():
+    """For tests that leave the pipeline as they found it."""
+    return tiny_pipeline()
+
+
+@pytest.fixture
+def pipe():
+    return tiny_pipeline()
+
+
+@pytest.fixture(scope="module")
+def features(shared_pipe):
+    return shared_pipe.encode_video(frames(), fps=25)
+
+
+def generate(pipe, **kwargs):
+    arguments = {"prompt": "a drum", "generator": generator(), **STEPS} | kwargs
+    return pipe(**arguments).audios
+
+
+class TestTasks:
+    @pytest.mark.parametrize(
+        "inputs",
+        [
+            {"video": frames(), "fps": 25, "prompt": "a drum"},
+            {"video": frames(), "fps": 25},
+            {"prompt": "a drum", "audio_length_in_s": LENGTH_IN_S},
+            {"image": Image.fromarray(frames()[0]), "prompt": "a drum", "audio_length_in_s": LENGTH_IN_S},
+            {"image": Image.fromarray(frames()[0]), "audio_length_in_s": LENGTH_IN_S},
+        ],
+        ids=["video+prompt", "video", "prompt", "image+prompt", "image"],
+    )
+    def test_inputs(self, shared_pipe, inputs):
+        result = shared_pipe(**inputs, generator=generator(), **STEPS)
+        assert result.audios.shape == (1, 1, NUM_SAMPLES)
+        assert result.audios.dtype == np.float32
+        assert result.sampling_rate == 16000
+        assert result.audios.std() > 1e-4
+
+    def test_every_input_matters(self, shared_pipe):
+        video = {"video": frames(), "fps": 25}
+        reference = generate(shared_pipe, **video)
+        for change in (
+            {"video": frames(1)},
+            {"prompt": "a flute"},
+            {"negative_prompt": "a flute"},
+            {"generator": generator(1)},
+            {"guidance_scale": 2.0},
+        ):
+            assert not np.array_equal(generate(shared_pipe, **(video | change)), reference), change
+        assert np.array_equal(generate(shared_pipe, **video), reference)
+
+    @pytest.mark.parametrize("length_in_s", [0.7, 1.0, 2.5])
+    def test_length_is_exact(self, shared_pipe, length_in_s):
+        audio = generate(shared_pipe, audio_length_in_s=length_in_s)
+        assert audio.shape[-1] == round(16000 * length_in_s)
+
+    def test_default_length_without_a_clip(self, shared_pipe):
+        assert generate(shared_pipe, num_inference_steps=1).shape[-1] == 8 * 16000
+
+    def test_part_of_a_clip(self, shared_pipe):
+        clip = np.concatenate([frames(0), frames(1)])
+        part = generate(shared_pipe, video=clip, fps=25, start_in_s=0.8, audio_length_in_s=0.8)
+        alone = generate(shared_pipe, video=frames(1), fps=25)
+        np.testing.assert_allclose(part, alone, atol=1e-5)
+
+    def test_a_file(self, shared_pipe):
+        clip = Path(__file__).parents[2] / "examples" / "assets" / "bouncing-ball.mp4"
+        audio = generate(shared_pipe, video=clip, num_inference_steps=1)
+        assert audio.shape == (1, 1, 4 * 16000)
+
+
+class TestBatches:
+    def test_clips_and_prompts_pair_up(self, shared_pipe):
+        seeds = [3, 4]
+        batch = generate(
+            shared_pipe,
+            video=[frames(0), frames(1)],
+            fps=25,
+            prompt=["a drum", "a much longer text about a flute"],
+            negative_prompt=["music", "speech"],
+            generator=[generator(seed) for seed in seeds],
+        )
+        for i, (prompt, negative_prompt) in enumerate(
+            [("a drum", "music"), ("a much longer text about a flute", "speech")]
+        ):
+            alone = generate(
+                shared_pipe,
+                video=frames(i),
+                fps=25,
+                prompt=prompt,
+                negative_prompt=negative_prompt,
+                generator=generator(seeds[i]),
+            )
+            # Matrix products over few rows are summed in another order than over many, which the vocoder passes on.
+            np.testing.assert_allclose(batch[i : i + 1], alone, atol=2e-5)
+
+    def test_one_clip_for_many_prompts(self, shared_pipe, features):
+        batch = generate(
+            shared_pipe, video_features=features, prompt=["a drum", "a flute"], generator=[generator(0), generator(0)]
+        )
+        alone = generate(shared_pipe, video_features=features, prompt="a flute")
+        np.testing.assert_allclose(batch[1:], alone, atol=2e-5)
+        assert np.abs(batch[0] - batch[1]).max() > 1e-4
+
+    def test_takes(self, shared_pipe, features):
+        takes = generate(
+            shared_pipe,
+            video_features=features,
+            prompt=["a drum", "a flute"],
+            num_waveforms_per_prompt=2,
+            generator=[generator(seed) for seed in range(4)],
+        )
+        assert takes.shape == (4, 1, NUM_SAMPLES)
+        alone = generate(shared_pipe, video_features=features, prompt="a flute", generator=generator(2))
+        np.testing.assert_allclose(takes[2:3], alone, atol=2e-5)
+
+    def test_unequal_lengths_are_refused(self, shared_pipe):
+        with pytest.raises(InputError, match=r"0\.800, 1\.600 s.*audio_length_in_s=0\.800"):
+            shared_pipe([frames(), frames(num_frames=40)], fps=25, **STEPS)
+
+
+class TestFeatures:
+    def test_shapes_and_length(self, features):
+        assert features.clip_features.shape == (1, NUM_CLIP_TOKENS, CLIP_DIM)
+        assert features.sync_features.shape == (1, NUM_SYNC_TOKENS, SYNC_DIM)
+        assert features.audio_length_in_s == pytest.approx(LENGTH_IN_S)
+        torch.testing.assert_close(features.clip_features.norm(dim=-1), torch.ones(1, NUM_CLIP_TOKENS))
+
+    def test_features_in_place_of_video(self, shared_pipe, features):
+        expected = generate(shared_pipe, video=frames(), fps=25)
+        assert np.array_equal(generate(shared_pipe, video_features=features), expected)
+
+    def test_embeds_in_place_of_prompts(self, shared_pipe, features):
+        expected = generate(shared_pipe, video_features=features, negative_prompt="speech")
+        embeds = {
+            "prompt": None,
+            "prompt_embeds": shared_pipe.encode_prompt("a drum"),
+            "negative_prompt_embeds": shared_pipe.encode_prompt("speech"),
+        }
+        assert embeds["prompt_embeds"].shape == (1, TEXT_LENGTH, TEXT_DIM)
+        assert np.array_equal(generate(shared_pipe, video_features=features, **embeds), expected)
+
+    def test_equal_frames_are_encoded_once(self, pipe):
+        encoded = {"image_encoder": 0, "video_encoder": 0}
+        for name in encoded:
+            getattr(pipe, name).register_forward_pre_hook(
+                lambda _, args, name=name: encoded.__setitem__(name, encoded[name] + len(args[0]))
+            )
+        still = np.repeat(frames(num_frames=1), 3, axis=0)
+        features = pipe.encode_video(still, fps=2)  # 1.5 s, three different frames that look alike to nobody
+        assert encoded == {"image_encoder": 3, "video_encoder": 3}
+        assert features.clip_features.shape == (1, 12, CLIP_DIM)
+        assert features.sync_features.shape == (1, 3 * 8, SYNC_DIM)
+
+    def test_content_without_timing(self, shared_pipe, features):
+        without_sync = dataclasses.replace(features, sync_features=None)
+        with_sync = generate(shared_pipe, video_features=features)
+        assert not np.array_equal(generate(shared_pipe, video_features=without_sync), with_sync)
+
+    def test_long_prompts_are_cut_with_a_warning(self, shared_pipe, caplog):
+        embeds = shared_pipe.encode_prompt(["drum " * 20, "drum"])
+        assert embeds.shape == (2, TEXT_LENGTH, TEXT_DIM)
+
+    def test_prompts_encode_alone(self):
+        components = tiny_components()
+        text_parts = {name: components[name] for name in ("tokenizer", "text_encoder")}
+        without = dict.fromkeys(components) | text_parts
+        assert VideoToAudioPipeline(**without).encode_prompt("a drum").shape == (1, TEXT_LENGTH, TEXT_DIM)
+
+    def test_encoders_are_optional(self, shared_pipe, features):
+        components = tiny_components() | dict.fromkeys(VideoToAudioPipeline._optional_components)
+        pipe = VideoToAudioPipeline(**components)
+        embeds = shared_pipe.encode_prompt("a drum")
+        audio = generate(pipe, video_features=features, prompt=None, prompt_embeds=embeds)
+        assert np.array_equal(audio, generate(shared_pipe, video_features=features))
+        with pytest.raises(InputError, match="`image_encoder` and `video_encoder`"):
+            pipe(frames(), fps=25)
+        with pytest.raises(InputError, match="`text_encoder`"):
+            pipe(prompt="a drum")
+        with pytest.raises(InputError, match="`image_encoder`"):
+            pipe(image=Image.fromarray(frames()[0]))
+
+
+class TestSampling:
+    @pytest.mark.parametrize(
+        ("scheduler", "num_evaluations"),
+        [
+            (FlowMatchGridEulerScheduler(), 6),
+            (FlowMatchGridEulerScheduler(grid="sway"), 6),
+            (FlowMatchGridEulerScheduler(grid="epss"), 6),
+            (FlowMatchGridMidpointScheduler(), 12),
+            (FlowMatchGridMultistepScheduler(), 6),
+            (FlowMatchEulerDiscreteScheduler(), 6),
+            (FlowMatchHeunDiscreteScheduler(), 11),
+            (UniPCMultistepScheduler(prediction_type="flow_prediction", use_flow_sigmas=True, flow_shift=1.0), 6),
+            (
+                DPMSolverMultistepScheduler(
+                    prediction_type="flow_prediction", use_flow_sigmas=True, flow_shift=1.0
+                ),
+                6,
+            ),
+        ],
+    )
+    def test_schedulers(self, pipe, features, scheduler, num_evaluations):
+        calls = []
+        pipe.transformer.register_forward_hook(lambda *_: calls.append(1))
+        reference = generate(pipe, video_features=features, num_inference_steps=100, output_type="latent")
+        calls.clear()
+        pipe.scheduler = scheduler
+        latents = generate(pipe, video_features=features, num_inference_steps=6, output_type="latent")
+        assert len(calls) == num_evaluations == pipe.num_timesteps
+        # Another way to the same place: six steps stay near the fine solution, half the noise would not.
+        assert (latents - reference).norm() / reference.norm() < 0.2
+
+    def test_own_grid(self, shared_pipe, features):
+        uniform = [1 - i / 3 for i in range(3)]
+        expected = generate(shared_pipe, video_features=features)
+        own = generate(shared_pipe, video_features=features, sigmas=uniform, num_inference_steps=25)
+        np.testing.assert_allclose(own, expected, atol=1e-6)
+
+    def test_latents_in_and_out(self, shared_pipe, features):
+        noise = torch.randn(1, NUM_LATENTS, LATENT_CHANNELS, generator=generator())
+        given = generate(shared_pipe, video_features=features, latents=noise)
+        assert np.array_equal(given, generate(shared_pipe, video_features=features))
+        latents = generate(shared_pipe, video_features=features, output_type="latent")
+        assert latents.shape == noise.shape
+        decoded = shared_pipe.decode_latents(latents, NUM_SAMPLES)
+        assert np.array_equal(decoded.numpy(), given)
+
+    def test_output_types(self, shared_pipe, features):
+        array = generate(shared_pipe, video_features=features)
+        tensor = generate(shared_pipe, video_features=features, output_type="pt")
+        assert isinstance(tensor, torch.Tensor)
+        assert np.array_equal(tensor.numpy(), array)
+        as_tuple = shared_pipe(
+            video_features=features, prompt="a drum", generator=generator(), return_dict=False, **STEPS
+        )
+        assert np.array_equal(as_tuple[0], array)
+
+    def test_guidance_of_one_is_no_guidance(self, pipe, features):
+        sets = []
+        pipe.transformer.register_forward_hook(lambda _, args, output: sets.append(len(output[0])))
+        generate(pipe, video_features=features, guidance_scale=1.0)
+        generate(pipe, video_features=features, guidance_scale=4.5)
+        assert sets == [1, 1, 1, 2, 2, 2]
+
+    def test_conditions_are_computed_once(self, pipe, features):
+        calls = []
+        pipe.transformer.clip_embedder.register_forward_hook(lambda *_: calls.append(1))
+        generate(pipe, video_features=features, num_inference_steps=5)
+        assert len(calls) == 2  # with the clip and without
+
+    def test_signature_is_that_of_diffusers(self):
+        parameters = inspect.signature(VideoToAudioPipeline.__call__).parameters
+        names = {
+            "prompt", "negative_prompt", "audio_length_in_s", "num_inference_steps", "guidance_scale",
+            "num_waveforms_per_prompt", "generator", "latents", "output_type", "return_dict",
+            "callback_on_step_end", "callback_on_step_end_tensor_inputs", "attention_kwargs",
+        }
+        assert names <= parameters.keys()
+        assert all(p.default is not inspect.Parameter.empty for n, p in parameters.items() if n != "self")
+
+
+class TestCallbacks:
+    def test_callback_sees_and_changes_latents(self, shared_pipe, features):
+        seen = []
+
+        def callback(pipe, step, timestep, tensors):
+            seen.append((step, float(timestep), tensors["latents"].shape))
+            return {"latents": torch.zeros_like(tensors["latents"])} if step == 2 else {}
+
+        latents = generate(
+            shared_pipe, video_features=features, output_type="latent", callback_on_step_end=callback
+        )
+        assert torch.equal(latents, torch.zeros_like(latents))
+        assert [step for step, *_ in seen] == [0, 1, 2]
+        assert seen[0][1] == 1000
+        assert seen[0][2] == (1, NUM_LATENTS, LATENT_CHANNELS)
+
+    def test_callback_changes_guidance(self, pipe, features):
+        sets = []
+        pipe.transformer.register_forward_hook(lambda _, args, output: sets.append(len(output[0])))
+
+        class CutOff(PipelineCallback):
+            tensor_inputs = ["latents"]
+
+            def callback_fn(self, pipeline, step_index, timestep, callback_kwargs):
+                if step_index == 0:
+                    pipeline._guidance_scale = 0.0
+                return callback_kwargs
+
+        generate(pipe, video_features=features, callback_on_step_end=CutOff(cutoff_step_index=1))
+        assert sets == [2, 1, 1]
+
+    def test_interrupt(self, pipe, features):
+        calls = []
+        pipe.transformer.register_forward_hook(lambda *_: calls.append(1))
+
+        def stop(pipe, step, timestep, tensors):
+            pipe._interrupt = step == 1
+            return {}
+
+        generate(pipe, video_features=features, num_inference_steps=10, callback_on_step_end=stop)
+        assert len(calls) == 2
+
+
+class TestDiffusersFeatures:
+    def test_save_and_load(self, pipe, features, tmp_path):
+        expected = generate(pipe, video_features=features)
+        pipe.save_pretrained(tmp_path)
+        loaded = VideoToAudioPipeline.from_pretrained(tmp_path)
+        loaded.set_progress_bar_config(disable=True)
+        assert np.array_equal(generate(loaded, video_features=features), expected)
+        assert np.array_equal(generate(loaded, video=frames(), fps=25), expected)
+
+    def test_save_and_load_without_encoders(self, features, tmp_path):
+        components = tiny_components() | dict.fromkeys(VideoToAudioPipeline._optional_components)
+        VideoToAudioPipeline(**components).save_pretrained(tmp_path)
+        loaded = VideoToAudioPipeline.from_pretrained(tmp_path)
+        assert loaded.image_encoder is None
+        assert generate(loaded, video_features=features, prompt=None).shape == (1, 1, NUM_SAMPLES)
+
+    def test_variant_and_dtype(self, pipe, tmp_path):
+        pipe.save_pretrained(tmp_path, variant="fp16")
+        loaded = VideoToAudioPipeline.from_pretrained(
+            tmp_path, variant="fp16", dtype={"transformer": torch.bfloat16, "default": torch.float32}
+        )
+        assert loaded.transformer.dtype == torch.bfloat16
+        assert loaded.vae.dtype == torch.float32
+
+    def test_bfloat16(self, pipe, features, tmp_path):
+        expected = generate(pipe, video_features=features, output_type="latent")
+        pipe.save_pretrained(tmp_path)
+        half = VideoToAudioPipeline.from_pretrained(tmp_path, dtype=torch.bfloat16)
+        half.set_progress_bar_config(disable=True)
+        latents = generate(half, video=frames(), fps=25, output_type="latent")
+        assert latents.dtype == torch.float32
+        assert (latents - expected).norm() / expected.norm() < 0.1
+        assert generate(half, video=frames(), fps=25).dtype == np.float32
+
+    @pytest.mark.parametrize("offload", ["model", "sequential", "group"])
+    def test_offload(self, pipe, features, offload):
+        expected = generate(pipe, video=frames(), fps=25)
+        # The device to compute on is the CPU here too; what is shown is that every weight is fetched when needed.
+        if offload == "model":
+            pipe.enable_model_cpu_offload(device="cpu")
+        elif offload == "sequential":
+            pipe.enable_sequential_cpu_offload(device="cpu")
+            assert pipe.transformer.proj_out.weight.device.type == "meta"
+        else:
+            pipe.enable_group_offload(onload_device=torch.device("cpu"), offload_type="leaf_level")
+        assert np.array_equal(generate(pipe, video=frames(), fps=25), expected)
+        assert np.array_equal(generate(pipe, video=frames(), fps=25), expected)
+
+    @pytest.mark.parametrize(
+        "config",
+        [FirstBlockCacheConfig(threshold=10.0), PyramidAttentionBroadcastConfig(spatial_attention_block_skip_range=2)],
+    )
+    def test_caches(self, pipe, features, config):
+        expected = generate(pipe, video_features=features, num_inference_steps=6)
+        if isinstance(config, PyramidAttentionBroadcastConfig):
+            config.current_timestep_callback = lambda: pipe.current_timestep
+        pipe.transformer.enable_cache(config)
+        cached = generate(pipe, video_features=features, num_inference_steps=6)
+        assert not np.array_equal(cached, expected)
+        pipe.transformer.disable_cache()
+        assert np.array_equal(generate(pipe, video_features=features, num_inference_steps=6), expected)
+
+    def test_lora(self, pipe, features, tmp_path):
+        expected = generate(pipe, video_features=features)
+        pipe.transformer.add_adapter(LoraConfig(r=2, target_modules=["to_q", "to_out.0"], init_lora_weights=False))
+        adapted = generate(pipe, video_features=features)
+        assert not np.array_equal(adapted, expected)
+        VideoToAudioPipeline.save_lora_weights(
+            tmp_path, transformer_lora_layers=get_peft_model_state_dict(pipe.transformer)
+        )
+        pipe.unload_lora_weights()
+        assert np.array_equal(generate(pipe, video_features=features), expected)
+
+        pipe.load_lora_weights(tmp_path, adapter_name="foley")
+        assert pipe.get_active_adapters() == ["foley"]
+        assert np.array_equal(generate(pipe, video_features=features), adapted)
+        off = generate(pipe, video_features=features, attention_kwargs={"scale": 0.0})
+        assert np.array_equal(off, expected)
+        pipe.set_adapters(["foley"], adapter_weights=[0.5])
+        half = generate(pipe, video_features=features)
+        assert not np.array_equal(half, adapted)
+        pipe.set_adapters(["foley"], adapter_weights=[1.0])
+        pipe.fuse_lora()
+        np.testing.assert_allclose(generate(pipe, video_features=features), adapted, atol=1e-5)
+        pipe.unfuse_lora()
+        pipe.unload_lora_weights()
+        np.testing.assert_allclose(generate(pipe, video_features=features), expected, atol=1e-5)
+
+    def test_foreign_lora_is_refused(self, pipe):
+        with pytest.raises(CheckpointError, match="unet.lora_A"):
+            pipe.load_lora_weights({"unet.lora_A": torch.zeros(1)})
+
+    def test_components_make_another_pipeline(self, shared_pipe, features):
+        other = VideoToAudioPipeline(**shared_pipe.components)
+        assert other.transformer is shared_pipe.transformer
+
+    def test_progress_bar(self, pipe, features, capfd):
+        pipe.set_progress_bar_config(disable=False)
+        generate(pipe, video_features=features)
+        assert "3/3" in capfd.readouterr().err
+
+
+class TestBadInput:
+    @pytest.mark.parametrize(
+        ("arguments", "message"),
+        [
+            ({}, "Nothing to make sound for"),
+            ({"video": frames(), "fps": 25, "image": Image.new("RGB", (8, 8))}, "`video` and `image`"),
+            ({"prompt": ["a", 3]}, "expected a string or a list of strings"),
+            ({"prompt": []}, "expected a string or a list of strings"),
+            ({"prompt": "a", "prompt_embeds": torch.zeros(1, 16, 20)}, "`prompt` and `prompt_embeds`"),
+            ({"prompt_embeds": torch.full((1, 16, 20), torch.nan)}, "`prompt_embeds` contains NaN"),
+            ({"prompt_embeds": torch.zeros(1, 15, 20)}, r"`text_features` has shape \(1, 15, 20\)"),
+            ({"prompt": "a", "num_inference_steps": 0}, "`num_inference_steps` is 0"),
+            ({"prompt": "a", "num_inference_steps": 2.5}, r"`num_inference_steps` is 2\.5"),
+            ({"prompt": "a", "num_waveforms_per_prompt": 0}, "`num_waveforms_per_prompt` is 0"),
+            ({"prompt": "a", "audio_length_in_s": 0.3}, r"0\.3"),
+            ({"prompt": "a", "audio_length_in_s": 0}, r"`audio_length_in_s`|duration is 0"),
+            ({"prompt": "a", "audio_length_in_s": float("nan")}, "nan"),
+            ({"prompt": "a", "output_type": "wav"}, "`output_type` is 'wav'"),
+            ({"prompt": "a", "generator": [generator()] * 2}, "list of 2; expected one for each of the 1"),
+            ({"prompt": "a", "latents": torch.zeros(1, 2, 3)}, r"`latents` has shape \(1, 2, 3\)"),
+            ({"prompt": "a", "negative_prompt": ["b", "c"]}, "`negative_prompt` has 2 items for a batch of 1"),
+            ({"prompt": "a", "callback_on_step_end_tensor_inputs": ["noise"]}, r"has \['noise'\]"),
+            ({"video": "no-such-file.mp4"}, r"no-such-file\.mp4"),
+            ({"video": frames()}, "fps"),
+            ({"video": frames(num_frames=10), "fps": 25}, r"0\.4"),
+            ({"video": []}, "`video` is an empty list"),
+            ({"prompt": "a", "fps": 25}, "`fps` and `start_in_s` belong to `video`"),
+            ({"video_features": VideoFeatures(None, None, 1.0), "audio_length_in_s": 2.0}, r"their own length of 1\.0 s"),
+            ({"image": "no-such-file.png"}, r"no-such-file\.png"),
+        ],
+    )
+    def test_arguments(self, shared_pipe, arguments, message):
+        with pytest.raises(ValueError, match=message) as error:
+            shared_pipe(**(STEPS | arguments))
+        assert type(error.value).__module__ == "deepaudio_diffusers.errors"
+
+    @pytest.mark.parametrize("name", ["clip_features", "sync_features"])
+    def test_nan_features(self, shared_pipe, features, name):
+        broken = dataclasses.replace(features, **{name: getattr(features, name) * torch.nan})
+        with pytest.raises(InputError, match=rf"`video_features\.{name}` contains NaN"):
+            generate(shared_pipe, video_features=broken)
+
+    def test_features_of_another_length(self, shared_pipe, features):
+        longer = VideoFeatures(features.clip_features, features.sync_features, 2.0)
+        with pytest.raises(InputError, match=r"`clip_features` has shape .*expected \(batch_size, 16, 24\)"):
+            generate(shared_pipe, video_features=longer)
+
+    def test_nan_audio_is_never_returned(self, pipe, features):
+        with torch.no_grad():
+            pipe.vocoder.conv_post.weight.fill_(torch.nan)
+        with pytest.raises(GenerationError, match="NaN"):
+            generate(pipe, video_features=features)
