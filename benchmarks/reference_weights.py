@@ -89,7 +89,7 @@ def vae_state_dict(mode: str) -> dict[str, torch.Tensor]:
 
 @torch.no_grad()
 def tame_vocoder(vocoder: nn.Module) -> None:
-    """Choose the weight-norm gains such that each stage keeps a magnitude of about two and the wave one of 0.1 to 0.3."""
+    """Choose the weight-norm gains such that each stage keeps a magnitude of two or so and the wave one of 0.2."""
     perturb_constants(vocoder)
     for name, gain in vocoder.named_parameters():
         if not name.endswith(".parametrizations.weight.original0"):

@@ -122,12 +122,21 @@ def test_from_single_file_loads_an_original_checkpoint(load, version, tmp_path):
 
     safetensors_file = tmp_path / "mmaudio.safetensors"
     save_file({key: tensor.contiguous() for key, tensor in original.items()}, safetensors_file)
-    assert load(loading_routes.from_single_file, str(safetensors_file), original_config={}) == expected
+    assert load(loading_routes.from_single_file, str(safetensors_file)) == expected
 
     pickle_file, config_folder = tmp_path / "mmaudio.pth", tmp_path / "config"
     torch.save(original, pickle_file)
     expected_model.save_config(config_folder)
     assert load(loading_routes.from_single_file, str(pickle_file), config=str(config_folder)) == expected
+
+
+def test_from_single_file_names_a_key_that_is_missing(load, tmp_path):
+    original = weights_of(load_golden("mmaudio/mmdit_tiny_v2"))
+    del original["final_layer.conv.bias"]
+    torch.save(original, tmp_path / "mmaudio.pth")
+    outcome = load(loading_routes.from_single_file, str(tmp_path / "mmaudio.pth"))
+    assert outcome.startswith("CheckpointError")
+    assert "proj_out.bias" in outcome
 
 
 def test_diffusers_alone_names_the_missing_library(load):
@@ -168,7 +177,7 @@ def test_importing_the_library_imports_nothing_heavy(statement, absent):
 def test_every_public_name_is_there():
     for name in deepaudio_diffusers.__all__:
         assert getattr(deepaudio_diffusers, name).__name__ == name
-    for name in deepaudio_diffusers.LOADABLE_CLASSES:
+    for name in deepaudio_diffusers.LOADABLE_NAMES:
         assert getattr(diffusers, name) is getattr(deepaudio_diffusers, name)
     assert set(deepaudio_diffusers.__all__) <= set(dir(deepaudio_diffusers))
     assert deepaudio_diffusers.conversion.convert_mmaudio_transformer is convert_mmaudio_transformer
@@ -184,7 +193,7 @@ def test_type_checkers_see_the_same_names():
 
 
 def test_our_names_hide_none_of_diffusers():
-    assert not set(deepaudio_diffusers.LOADABLE_CLASSES) & set(diffusers.__all__)
+    assert not set(deepaudio_diffusers.LOADABLE_NAMES) & set(diffusers.__all__)
     with pytest.raises(AttributeError, match="Nonsense"):
         diffusers.Nonsense  # noqa: B018
 

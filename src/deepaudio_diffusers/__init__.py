@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     )
 
 # Where each public name lives. The first table holds what diffusers can load: models, schedulers, pipelines.
-LOADABLE_CLASSES = {
+LOADABLE_NAMES = {
     "BigVGANVocoder": ".models.vocoder_bigvgan",
     "CLIPFrameEncoder": ".models.encoder_clip",
     "FlowMatchGridEulerScheduler": ".schedulers",
@@ -60,7 +60,7 @@ _OTHER_NAMES = {
 _BASE_CLASSES = {"ModelMixin": "diffusers", "PreTrainedModel": "transformers", "SchedulerMixin": "diffusers"}
 _SUBPACKAGES = ("conversion", "errors", "media", "models", "pipelines", "processing", "schedulers")
 
-_MODULE_OF = LOADABLE_CLASSES | _OTHER_NAMES | _BASE_CLASSES
+_MODULE_OF = LOADABLE_NAMES | _OTHER_NAMES | _BASE_CLASSES
 
 __all__ = [
     "BigVGANVocoder",

@@ -47,7 +47,7 @@ def _register_names(diffusers: ModuleType):
     earlier_getattr = vars(diffusers).get("__getattr__")
 
     def get_loadable_class(name: str) -> Any:
-        if name in package.LOADABLE_CLASSES:
+        if name in package.LOADABLE_NAMES:
             return getattr(package, name)
         if earlier_getattr is not None:
             return earlier_getattr(name)
@@ -77,17 +77,19 @@ def _register_pipelines(auto_pipeline: ModuleType):
 
 
 def _register_original_checkpoints(single_file_model: ModuleType):
-    # The configuration comes from `config=`, or with `original_config={}` from the shapes in the file; entries of that
-    # dict then override what the shapes tell.
-    def map_mmaudio_transformer(checkpoint: dict[str, Any], **_: Any) -> dict[str, Any]:
-        from .conversion.mmaudio import map_mmaudio_transformer_state_dict
-
-        return map_mmaudio_transformer_state_dict(checkpoint)
-
+    # The configuration is that of `config=`, or with `original_config={}` it is read off the shapes in the file;
+    # entries of that dict then override what the shapes tell.
     def configure_mmaudio_transformer(original_config: dict[str, Any], checkpoint: dict[str, Any]) -> dict[str, Any]:
         from .conversion.mmaudio import infer_mmaudio_transformer_config
 
         return infer_mmaudio_transformer_config(checkpoint) | original_config
+
+    # Converted as a whole and not only renamed, so that a key too many or too few is an error that names it.
+    def map_mmaudio_transformer(checkpoint: dict[str, Any], config: dict[str, Any], **_: Any) -> dict[str, Any]:
+        from .conversion.mmaudio import convert_mmaudio_transformer
+
+        arguments = {name: value for name, value in config.items() if not name.startswith("_")}
+        return convert_mmaudio_transformer(checkpoint, **arguments).state_dict()
 
     _required(single_file_model, "SINGLE_FILE_LOADABLE_CLASSES")["MMAudioTransformer1DModel"] = {
         "checkpoint_mapping_fn": map_mmaudio_transformer,

@@ -96,8 +96,12 @@ def _add_convert(commands: argparse._SubParsersAction) -> None:
 
 
 def _convert(options: argparse.Namespace) -> None:
+    from transformers.utils.logging import disable_progress_bar
+
     from .conversion.pipeline_folder import convert_pipeline
 
+    # There is a line for each checkpoint; bars for each file would only tear them apart.
+    disable_progress_bar()
     convert_pipeline(
         options.variant,
         options.source,

@@ -1,3 +1,5 @@
+# Copyright 2026 The deepaudio-diffusers authors.
+# SPDX-License-Identifier: Apache-2.0
 """Errors that the library raises on purpose.
 
 Every message names the argument or file (base name only), the value that was found, and the way out. All of them are

@@ -55,7 +55,7 @@ def test_it_says_how_it_was_made_and_how_to_use_and_cite_it(recipe):
     for expected in (
         f"deepaudio-diffusers 1.2.3 (`deepaudio convert {recipe.variant}`)",
         "bfloat16",
-        'VideoToAudioPipeline.from_pretrained("me/converted")',
+        'VideoToAudioPipeline.from_pretrained("me/converted", dtype=torch.bfloat16)',
         "arXiv:2412.15322",
         "arXiv:2503.22265",
         "f" * 64,

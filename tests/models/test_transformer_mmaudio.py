@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """MMAudio's velocity network: equal to the original, and a full citizen of diffusers."""
 
-import itertools
 import json
 
 import pytest
@@ -24,6 +23,7 @@ from deepaudio_diffusers.conversion.mmaudio import (
 )
 from deepaudio_diffusers.errors import CheckpointError, InputError
 from deepaudio_diffusers.models.transformer_mmaudio import MMAudioConditions, MMAudioTransformer1DModel
+from deepaudio_diffusers.schedulers import FlowMatchGridEulerScheduler, flow_time, model_output_from_velocity
 from tests.golden import FIXTURES, load_golden, relative_error, weights_of
 
 
@@ -106,10 +106,13 @@ def guided_velocity(model, latents, time, conditions, null_conditions, strength)
 
 @torch.no_grad()
 def sample(model, latents, conditions, null_conditions, strength, num_steps):
-    times = torch.linspace(0, 1, num_steps + 1)
-    for time, next_time in itertools.pairwise(times):
-        velocity = guided_velocity(model, latents, time.item(), conditions, null_conditions, strength)
-        latents = latents + (next_time - time) * velocity
+    """The loop of the pipeline, with the scheduler that stands for the original's sampler."""
+    scheduler = FlowMatchGridEulerScheduler()
+    scheduler.set_timesteps(num_steps)
+    for timestep in scheduler.timesteps:
+        time = flow_time(timestep, scheduler.config.num_train_timesteps).item()
+        velocity = guided_velocity(model, latents, time, conditions, null_conditions, strength)
+        latents = scheduler.step(model_output_from_velocity(velocity), timestep, latents).prev_sample
     return latents
 
 

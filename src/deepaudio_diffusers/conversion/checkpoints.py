@@ -93,6 +93,7 @@ def load_checkpoint(path: str | Path) -> dict[str, torch.Tensor]:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True, mmap=is_zip)
     except _DAMAGE_ERRORS as error:
+        # Raised without its cause: torch's own message tells how to load the file all the same.
         unsafe = re.search(r"GLOBAL (\S+)", str(error)) if isinstance(error, pickle.UnpicklingError) else None
         if unsafe is not None:
             raise CheckpointError(
@@ -100,7 +101,7 @@ def load_checkpoint(path: str | Path) -> dict[str, torch.Tensor]:
                 "file can do anything to this machine. Get the file from its original publisher, or ask whoever made "
                 "it for a .safetensors file."
             ) from None
-        raise _damaged(path, error) from error
+        raise _damaged(path, error) from None
     return _state_dict(path, content)
 
 
@@ -158,10 +159,10 @@ def _checked_path(path: str | Path) -> Path:
 
 
 def _damaged(path: Path, error: Exception) -> CheckpointError:
-    detail = str(error).strip() or "the data end too early"
-    # torch's own advice is to load with `weights_only=False`; users must not read it here.
     if isinstance(error, pickle.UnpicklingError):
         detail = "not a pickle of tensors"
+    else:
+        detail = str(error).strip() or "the data end too early"
     return CheckpointError(
         f"`{path.name}` cannot be read: it is cut off, damaged, or not a weights file "
         f"({type(error).__name__}: {detail.splitlines()[0]}). Download it again and compare its size and checksum "

@@ -168,7 +168,7 @@ def convert_clip(
 
     Returns:
         `tuple[CLIPFrameEncoder, CLIPTextModel]`, both in evaluation mode, with the dtype of the state dict. The
-        projected embedding of a text is not kept; `CLIPTextModel` gives the normalised hidden states of all its tokens.
+        projection of whole texts is not kept; `CLIPTextModel` gives the layer-normalised hidden states of all tokens.
 
     Raises:
         CheckpointError: When a key is missing, unknown, or has another shape.
@@ -206,8 +206,8 @@ def build_clip_tokenizer(
     if missing:
         raise CheckpointError(f"`vocab` lacks {', '.join(missing)}; pass the vocabulary of CLIP.")
     merges = [tuple(merge.split()) if isinstance(merge, str) else tuple(merge) for merge in merges]
-    # The token of id 0 is an exclamation mark, which texts contain. `split_special_tokens` keeps those of the text from
-    # being taken for padding; it is saved with the tokenizer.
+    # The token of id 0 is an exclamation mark, which texts contain. `split_special_tokens` keeps those of the text
+    # from being taken for padding; it is saved with the tokenizer.
     return CLIPTokenizer(
         vocab=vocab, merges=merges, pad_token="!", split_special_tokens=True, model_max_length=model_max_length
     )

@@ -50,6 +50,7 @@ def build_model_card(
     )
     weights = "\n".join(_weights_row(part, files[part.kind]) for part in recipe.parts)
     checksums = "\n".join(_checksum_row(part, files[part.kind]) for part in recipe.parts)
+    options = "" if dtype == "float32" else f", dtype=torch.{dtype}"
     return ModelCard(f"""---
 {data.to_yaml()}
 ---
@@ -64,10 +65,11 @@ Sound for silent video, at {recipe.sampling_rate} Hz: the published MMAudio weig
 With the package deepaudio-diffusers installed:
 
 ```python
+import torch
 from deepaudio_diffusers import VideoToAudioPipeline
 from deepaudio_diffusers.media import write_audio_into_video
 
-pipe = VideoToAudioPipeline.from_pretrained("{name}")
+pipe = VideoToAudioPipeline.from_pretrained("{name}"{options}).to("cuda" if torch.cuda.is_available() else "cpu")
 result = pipe("clip.mp4", prompt="waves on a beach")
 write_audio_into_video("clip.mp4", result.audios[0], result.sampling_rate, "clip-with-sound.mp4")
 ```
@@ -128,5 +130,5 @@ def _checksum_row(part: Part, file: SourceFile) -> str:
     if part.published.md5 is None:
         verdict = "none published"
     else:
-        verdict = "equal" if file.md5 == part.published.md5 else "differs: saved again by somebody"
+        verdict = "equal" if file.md5 == part.published.md5 else "differs"
     return f"| {file.name} | {verdict} | `{file.md5}` | `{file.sha256}` |"

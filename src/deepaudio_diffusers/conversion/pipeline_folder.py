@@ -353,6 +353,8 @@ def _write_components(recipe: MMAudioRecipe, files: SourceFiles, folder: Path, d
             "[%d/%d] %s: %s -> %s", number, len(recipe.parts), part.title, path.name, ", ".join(part.components)
         )
         converted[part.kind] = _checksums(path)
+        if part.published.md5 not in (None, converted[part.kind].md5):
+            logger.info("      its MD5 sum is not the published one: saved again, or other weights of the same sizes")
         try:
             models = _CONVERTERS[part.kind](load_checkpoint(path), **part.convert_options)
         except CheckpointError as error:
@@ -369,43 +371,51 @@ def _write_components(recipe: MMAudioRecipe, files: SourceFiles, folder: Path, d
 
 
 def _build_tokenizer(recipe: MMAudioRecipe, paths: tuple[Path, ...]) -> CLIPTokenizer:
-    text_length = recipe.part("text_encoder").facts["text_length"]
-    if len(paths) == 2:
-        vocab, merges = (path.read_text(encoding="utf-8") for path in paths)
-        # The first line of the merges is a comment on their format.
-        pairs = [line for line in merges.splitlines()[1:] if line]
-        return build_clip_tokenizer(json.loads(vocab), pairs, text_length)
-
-    # open_clip ships the byte pairs alone, more than are used: the tokens are the bytes, the bytes that end a word,
-    # what the first pairs merge to, and the two special tokens.
-    (path,) = paths
-    characters = list(bytes_to_unicode().values())
-    special_tokens = ["<|startoftext|>", "<|endoftext|>"]
-    vocab_size = recipe.part("text_encoder").facts["vocab_size"]
-    num_pairs = vocab_size - 2 * len(characters) - len(special_tokens)
+    facts = recipe.part("text_encoder").facts
+    names = " and ".join(f"`{path.name}`" for path in paths)
     try:
-        with gzip.open(path, "rt", encoding="utf-8") as file:
-            pairs = file.read().splitlines()[1 : 1 + num_pairs]
-    except (OSError, EOFError, ValueError, zlib.error) as error:
-        raise CheckpointError(f"`{path.name}` cannot be read ({error}). Download it again.") from error
-    tokens = [*characters, *(f"{character}</w>" for character in characters)]
-    tokens += ["".join(pair.split()) for pair in pairs] + special_tokens
-    if len(tokens) != vocab_size:
+        vocab, pairs = _read_tokens(*paths) if len(paths) == 2 else _read_open_clip_tokens(*paths, facts["vocab_size"])
+    except (EOFError, OSError, ValueError, zlib.error) as error:
+        raise CheckpointError(f"{names} cannot be read ({error}). Download the CLIP tokenizer again.") from error
+    unknown = [pair for pair in pairs if len(pair.split()) != 2 or pair.replace(" ", "") not in vocab]
+    if unknown or len(vocab) != facts["vocab_size"]:
         raise CheckpointError(
-            f"`{path.name}` makes {len(tokens)} tokens, but the text encoder knows {vocab_size}. Download it again."
+            f"{names} make a CLIP tokenizer of {len(vocab)} tokens, where the text encoder knows "
+            f"{facts['vocab_size']}, with {len(unknown)} byte pairs that give no token. Download them again."
         )
-    return build_clip_tokenizer({token: index for index, token in enumerate(tokens)}, pairs, text_length)
+    return build_clip_tokenizer(vocab, pairs, facts["text_length"])
+
+
+def _read_tokens(vocab_path: Path, merges_path: Path) -> tuple[dict[str, int], list[str]]:
+    # The first line of the merges is a comment on their format.
+    pairs = merges_path.read_text(encoding="utf-8").splitlines()[1:]
+    return json.loads(vocab_path.read_text(encoding="utf-8")), [pair for pair in pairs if pair]
+
+
+def _read_open_clip_tokens(path: Path, vocab_size: int) -> tuple[dict[str, int], list[str]]:
+    # open_clip ships the byte pairs alone, and more than it uses. The tokens are the bytes, the bytes that end a word,
+    # what the pairs merge to, and the two special tokens.
+    characters = list(bytes_to_unicode().values())
+    tokens = [*characters, *(f"{character}</w>" for character in characters)]
+    num_pairs = vocab_size - len(tokens) - 2
+    with gzip.open(path, "rt", encoding="utf-8") as file:
+        pairs = file.read().splitlines()[1 : 1 + num_pairs]
+    tokens += [pair.replace(" ", "") for pair in pairs] + ["<|startoftext|>", "<|endoftext|>"]
+    return {token: index for index, token in enumerate(tokens)}, pairs
 
 
 def _cast(model: torch.nn.Module, dtype: torch.dtype, file_name: str) -> None:
     """Cast in place the weights that the model does not ask to keep in float32, and refuse what is not a number."""
     keep = set(getattr(model, "_keep_in_fp32_modules", None) or ())
-    for name, tensor in model.named_parameters():
+    for name, tensor in model.state_dict(keep_vars=True).items():
         if not tensor.isfinite().all():
             raise CheckpointError(
                 f"`{file_name}` has NaN or infinite values (`{name}` of {type(model).__name__}): it is damaged, or "
                 "was saved before it was trained. Download it again."
             )
+        # Tables, which are buffers, stay as they are.
+        if not isinstance(tensor, torch.nn.Parameter):
+            continue
         cast = tensor.data.to(torch.float32 if keep.intersection(name.split(".")) else dtype)
         if not cast.isfinite().all():
             raise InputError(

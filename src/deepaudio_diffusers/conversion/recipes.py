@@ -51,6 +51,7 @@ class Part:
         title (`str`): What it is, in words.
         kind (`str`): Which network it has to be; see `Identity` in `checkpoints.py`.
         facts (`Mapping[str, int | bool]`): Sizes the checkpoint must have; a fact that is not named may be anything.
+            Those of CLIP name `vocab_size` and `text_length`, which the tokenizer is made for.
         published (`PublishedFile`): Where it is published.
         components (`tuple[str, ...]`): Pipeline components that are made from it, in the order of its converter.
         convert_options (`Mapping[str, object]`): What its converter has to be told because shapes do not say it.

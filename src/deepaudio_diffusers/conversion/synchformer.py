@@ -17,7 +17,7 @@ from ..models.encoder_synchformer import SynchformerVideoEncoder
 from .state_dict import build_model
 
 
-# Heads of the published network; a state dict does not tell the number of heads.
+# Width of an attention head in every published network; a state dict does not tell it.
 HEAD_SIZE = 64
 
 _PREFIX = "vfeat_extractor."
@@ -96,8 +96,8 @@ def infer_synchformer_config(original_state_dict: dict[str, torch.Tensor]) -> di
         original_state_dict (`dict[str, torch.Tensor]`): As for `map_synchformer_state_dict`; meta tensors do.
 
     Returns:
-        `dict[str, Any]`: Arguments of [`SynchformerVideoEncoder`]; heads are taken to be 64 wide, as in every published
-        network.
+        `dict[str, Any]`: Arguments of [`SynchformerVideoEncoder`]; heads are taken to be 64 wide, as in every
+        published network.
 
     Raises:
         CheckpointError: When the state dict has no visual branch of Synchformer.

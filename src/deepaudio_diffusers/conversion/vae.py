@@ -74,8 +74,8 @@ def infer_mmaudio_vae_config(original_state_dict: dict[str, torch.Tensor]) -> di
     mel_bins, hidden_channels, _ = shape("decoder.conv_out.weight")
     if not any(key.startswith("encoder.") for key in original_state_dict):
         raise CheckpointError(
-            "The checkpoint of MMAudio's VAE has a decoder but no encoder; MMAudioVAE has both. Use the published file, "
-            "or save the original network without deleting its encoder."
+            "The checkpoint of MMAudio's VAE has a decoder but no encoder; MMAudioVAE has both. Use the published "
+            "file, or save the original network without deleting its encoder."
         )
     num_levels = len({key.split(".")[2] for key in original_state_dict if key.startswith("decoder.up.")})
     num_blocks = len({key.split(".")[4] for key in original_state_dict if key.startswith("decoder.up.0.block.")})

@@ -24,12 +24,13 @@ _WEIGHT_NORM_SUFFIXES = [
 ]
 
 
-def _applied_weights(original_state_dict: dict[str, Any]) -> dict[str, torch.Tensor]:
-    """The tensors of the generator, with each pair of magnitude and direction multiplied out.
+def _generator(original_state_dict: dict[str, Any]) -> dict[str, torch.Tensor]:
+    """The tensors of the generator, which training checkpoints keep under the key "generator"."""
+    return original_state_dict.get("generator", original_state_dict)
 
-    Training checkpoints keep the generator under the key "generator".
-    """
-    generator = original_state_dict.get("generator", original_state_dict)
+
+def _multiply_out(generator: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Replace each pair of magnitude and direction by the weight that is applied."""
     weights = dict(generator)
     for magnitude_suffix, direction_suffix in _WEIGHT_NORM_SUFFIXES:
         for key in generator:
@@ -44,9 +45,9 @@ def _applied_weights(original_state_dict: dict[str, Any]) -> dict[str, torch.Ten
     return weights
 
 
-def _count(weights: dict[str, torch.Tensor], pattern: str) -> int:
+def _count(state_dict: dict[str, torch.Tensor], pattern: str) -> int:
     """The number of different indices that the group of `pattern` finds in the keys."""
-    return len({match[1] for key in weights if (match := re.match(pattern, key))})
+    return len({match[1] for key in state_dict if (match := re.match(pattern, key))})
 
 
 def map_bigvgan_state_dict(original_state_dict: dict[str, Any], **_: Any) -> dict[str, torch.Tensor]:
@@ -59,19 +60,19 @@ def map_bigvgan_state_dict(original_state_dict: dict[str, Any], **_: Any) -> dic
         `dict[str, torch.Tensor]`: State dict for [`BigVGANVocoder`].
 
     Raises:
-        CheckpointError: When the stored low-pass filters are not the published ones, which [`BigVGANVocoder`] computes.
+        CheckpointError: When the stored low-pass filters are not the published ones, which [`BigVGANVocoder`]
+            computes.
     """
-    weights = _applied_weights(original_state_dict)
+    weights = _multiply_out(_generator(original_state_dict))
     num_kernels = max(1, _count(weights, r"resblocks\.(\d+)\.") // max(1, _count(weights, r"ups\.(\d+)\.")))
     state_dict = {}
     for original_key, tensor in weights.items():
         if original_key.endswith(".filter"):
-            if tensor.numel() != FILTER_TAPS or not torch.allclose(
-                tensor.flatten().float(), lowpass_filter(), atol=1e-6
-            ):
+            taps = tensor.flatten().float()
+            if taps.shape != (FILTER_TAPS,) or not torch.allclose(taps, lowpass_filter(), atol=1e-6):
                 raise CheckpointError(
-                    f"The low-pass filter {original_key!r} of the checkpoint is not the published one of {FILTER_TAPS} "
-                    "taps; this vocoder has other activations than BigVGANVocoder."
+                    f"The low-pass filter {original_key!r} of the checkpoint is not the published one of "
+                    f"{FILTER_TAPS} taps; this vocoder has other activations than BigVGANVocoder."
                 )
             continue
         key = re.sub(r"^ups\.(\d+)\.0\.", r"upsamplers.\1.", original_key)
@@ -96,26 +97,27 @@ def infer_bigvgan_config(original_state_dict: dict[str, Any]) -> dict[str, Any]:
     Raises:
         CheckpointError: When the state dict is not that of a BigVGAN generator.
     """
-    weights = _applied_weights(original_state_dict)
+    generator = _generator(original_state_dict)
 
-    def shape(key: str) -> torch.Size:
-        if key not in weights:
-            raise CheckpointError(f"Not a checkpoint of a BigVGAN generator: it has no {key!r}.")
-        return weights[key].shape
+    def weight_shape(module: str) -> torch.Size:
+        for suffix in ("weight", *(direction_suffix for _, direction_suffix in _WEIGHT_NORM_SUFFIXES)):
+            if f"{module}.{suffix}" in generator:
+                return generator[f"{module}.{suffix}"].shape
+        raise CheckpointError(f"Not a checkpoint of a BigVGAN generator: it has no weight of {module!r}.")
 
-    initial_channel, num_mels, _ = shape("conv_pre.weight")
-    shape("ups.0.0.weight"), shape("resblocks.0.convs1.0.weight")
-    num_upsamples = _count(weights, r"ups\.(\d+)\.")
-    num_kernels = _count(weights, r"resblocks\.(\d+)\.") // num_upsamples
-    kernel_sizes = [shape(f"ups.{i}.0.weight")[2] for i in range(num_upsamples)]
-    num_dilations = _count(weights, r"resblocks\.0\.convs1\.(\d+)\.")
-    has_final_bias = "conv_post.bias" in weights
+    initial_channel, num_mels, _ = weight_shape("conv_pre")
+    weight_shape("ups.0.0"), weight_shape("resblocks.0.convs1.0")
+    num_upsamples = _count(generator, r"ups\.(\d+)\.")
+    num_kernels = _count(generator, r"resblocks\.(\d+)\.") // num_upsamples
+    kernel_sizes = [weight_shape(f"ups.{i}.0")[2] for i in range(num_upsamples)]
+    num_dilations = _count(generator, r"resblocks\.0\.convs1\.(\d+)\.")
+    has_final_bias = "conv_post.bias" in generator
     return {
         "num_mels": num_mels,
         "upsample_initial_channel": initial_channel,
         "upsample_rates": [size // 2 for size in kernel_sizes],
         "upsample_kernel_sizes": kernel_sizes,
-        "resblock_kernel_sizes": [shape(f"resblocks.{i}.convs1.0.weight")[2] for i in range(num_kernels)],
+        "resblock_kernel_sizes": [weight_shape(f"resblocks.{i}.convs1.0")[2] for i in range(num_kernels)],
         "resblock_dilation_sizes": [[1 + 2 * i for i in range(num_dilations)] for _ in range(num_kernels)],
         "use_tanh_at_final": has_final_bias,
         "use_bias_at_final": has_final_bias,

@@ -31,6 +31,8 @@ MediaSource = str | os.PathLike | bytes | BinaryIO
 # A jump lands on a key frame by decoding order. Aiming this much earlier keeps the frames that such a landing cannot
 # decode (they refer to frames before the key frame) out of the wanted window.
 SEEK_MARGIN_IN_S = 1.0
+# No frame is shown for less. Shorter durations are what FFmpeg fills in where a file has none.
+MIN_FRAME_DURATION_IN_S = 2e-3
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,7 @@ class DecodedFrame:
         end_in_s (`float`): Until when the frame is shown, counted like `time_in_s`. Where the file does not say how
             long, it is taken to be shown as long as the frame before it.
         pixel_aspect (`Fraction`): Width of a stored pixel over its height.
+        orientation (`Orientation`): How the stored picture is turned for display.
         frame (`av.VideoFrame`): The frame as the decoder made it.
     """
 
@@ -89,22 +92,23 @@ class DecodedFrame:
     file_time_in_s: float
     end_in_s: float
     pixel_aspect: Fraction
+    orientation: Orientation
     frame: av.VideoFrame
 
     @property
     def display_size(self) -> tuple[int, int]:
         """Height and width as a player shows them: turned, and with the shape of the pixels taken into account."""
-        return display_size(self.frame, self.pixel_aspect)
+        return display_size(self.frame, self.pixel_aspect, self.orientation)
 
     def to_rgb(self) -> np.ndarray:
         """The stored pixels, turned as displayed: contiguous uint8 of shape `(height, width, 3)`."""
-        return np.ascontiguousarray(Orientation.of(self.frame).apply(self.frame.to_ndarray(format="rgb24")))
+        return np.ascontiguousarray(self.orientation.apply(self.frame.to_ndarray(format="rgb24")))
 
 
-def display_size(frame: av.VideoFrame, pixel_aspect: Fraction) -> tuple[int, int]:
+def display_size(frame: av.VideoFrame, pixel_aspect: Fraction, orientation: Orientation) -> tuple[int, int]:
     """Height and width at which a player shows a frame whose pixels are `pixel_aspect` times as wide as high."""
     height, width = frame.height, round(frame.width * pixel_aspect)
-    return (width, height) if Orientation.of(frame).is_transposed else (height, width)
+    return (width, height) if orientation.is_transposed else (height, width)
 
 
 def source_name(source: MediaSource) -> str:
@@ -190,6 +194,12 @@ def timestamp(item: av.Packet | av.VideoFrame) -> int | None:
     return item.dts if item.pts is None else item.pts
 
 
+def known_duration(item: av.Packet | av.VideoFrame) -> int:
+    """How long a packet or frame is shown, in units of its time base; 0 where the file does not say."""
+    duration = item.duration or 0
+    return duration if duration * item.time_base >= MIN_FRAME_DURATION_IN_S else 0
+
+
 def decode_frames(source: MediaSource, start_in_s: float = 0.0) -> Iterator[DecodedFrame]:
     """Decode a video in presentation order, one frame at a time; stop iterating to stop decoding.
 
@@ -250,7 +260,7 @@ def _read_frames(
     pixel_aspect = pixel_aspect_of(stream)
     # The rate is unknown only where there are too few frames to guess it from.
     usual_duration = 1 / (stream.guessed_rate * time_base) if stream.guessed_rate else 0
-    previous = None
+    orientation = previous = None
     with reporting_damage(name):
         for frame in chain.from_iterable(packet.decode() for packet in packets):
             now = timestamp(frame)
@@ -260,8 +270,12 @@ def _read_frames(
                 )
             if origin is None:
                 origin = now
-            if frame.duration:
-                usual_duration = frame.duration
+            if orientation is None:
+                # Of one frame only: one that was asked for its side data stays in memory until the garbage collector
+                # comes by, because the two refer to each other.
+                orientation = Orientation.of(frame)
+            if known_duration(frame):
+                usual_duration = known_duration(frame)
             elif previous is not None:
                 usual_duration = now - previous
             yield DecodedFrame(
@@ -270,6 +284,7 @@ def _read_frames(
                 file_time_in_s=float(now * time_base),
                 end_in_s=float((now - origin + usual_duration) * time_base),
                 pixel_aspect=pixel_aspect,
+                orientation=orientation,
                 frame=frame,
             )
             previous = now

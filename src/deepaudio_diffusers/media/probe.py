@@ -9,6 +9,7 @@ from .decode import (
     MediaSource,
     Orientation,
     display_size,
+    known_duration,
     open_video,
     pixel_aspect_of,
     reporting_damage,
@@ -59,7 +60,7 @@ def probe(source: MediaSource) -> MediaInfo:
                     first_frame = next(iter(packet.decode()), None)
                 # The empty packet at the end flushes the decoder. Discarded ones lie before the cut of a trimmed file.
                 if packet.size and not packet.is_discard:
-                    shown.append((timestamp(packet), packet.duration or 0))
+                    shown.append((timestamp(packet), known_duration(packet)))
         if first_frame is None or not shown:
             raise EmptyMediaError(f"{name} has a video stream without frames; pass a complete video file.")
         if any(time is None for time, _ in shown):
@@ -74,13 +75,14 @@ def probe(source: MediaSource) -> MediaInfo:
         duration_in_s = float((last - first + last_duration) * stream.time_base)
         if duration_in_s <= 0:
             raise EmptyMediaError(f"{name} has {len(shown)} frame(s) that last no time; pass a longer video.")
-        height, width = display_size(first_frame, pixel_aspect_of(stream))
+        orientation = Orientation.of(first_frame)
+        height, width = display_size(first_frame, pixel_aspect_of(stream), orientation)
         return MediaInfo(
             duration_in_s=duration_in_s,
-            fps=float(stream.guessed_rate or len(shown) / duration_in_s),
+            fps=len(shown) / duration_in_s,
             width=width,
             height=height,
-            rotation=Orientation.of(first_frame).rotation,
+            rotation=orientation.rotation,
             has_audio=bool(container.streams.audio),
             start_time_in_s=float(first * stream.time_base),
         )

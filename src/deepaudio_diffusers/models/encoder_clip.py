@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The CLIP image encoder as MMAudio uses it: one embedding for each video frame.
 
-It is transformers' CLIP (https://arxiv.org/abs/2103.00020) with one piece of work left out: only the class token of the
-last block is read, so the other tokens of that block need neither queries nor a feed-forward. MMAudio
-(https://github.com/hkchengrex/MMAudio, MIT licence) uses the weights apple/DFN5B-CLIP-ViT-H-14-384 (https://arxiv.org/abs/2309.17425,
-Apple sample code licence), where that is 2.7 % of the arithmetic.
+It is transformers' CLIP (https://arxiv.org/abs/2103.00020) with one piece of work left out: only the class token of
+the last block is read, so the other tokens of that block need neither queries nor a feed-forward. MMAudio
+(https://github.com/hkchengrex/MMAudio, MIT licence) uses the weights apple/DFN5B-CLIP-ViT-H-14-384
+(https://arxiv.org/abs/2309.17425, Apple's research licence), where that is 2.7 % of the arithmetic.
 """
 
 from collections.abc import Callable

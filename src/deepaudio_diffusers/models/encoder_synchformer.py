@@ -2,13 +2,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """The visual branch of Synchformer, which tells MMAudio when things happen in a video.
 
-A ViT with divided space-time attention (Motionformer's "divided" variant, https://arxiv.org/abs/2106.05392), fine-tuned
-to detect audio-visual synchrony (Synchformer, https://arxiv.org/abs/2401.16423) and followed by a single transformer
-layer that pools the patches of each time step into one vector.
+A ViT with divided space-time attention (a variant of Motionformer, https://arxiv.org/abs/2106.05392), fine-tuned to
+detect audio-visual synchrony (Synchformer, https://arxiv.org/abs/2401.16423). A single transformer layer then pools
+the patches of each time step into one vector.
 Original repositories: https://github.com/v-iashin/Synchformer (MIT licence) and, as MMAudio uses it,
 https://github.com/hkchengrex/MMAudio (MIT licence).
 
-Shapes below: B segments, T time steps (8), S patches of one time step (196), D hidden size (768), h heads, d head size.
+Shapes below: B segments, T time steps (8), S patches of a time step (196), D hidden size (768), h heads, d head size.
 """
 
 from dataclasses import dataclass
@@ -199,8 +199,8 @@ class SynchformerVideoEncoder(ModelMixin, ConfigMixin, AttentionMixin):
     r"""
     Turns 16-frame segments of video at 25 fps into one feature vector for every second frame.
 
-    The defaults are the published network of 118 M parameters. (The published file counts 122 M, with a duplicate of
-    the patch projection that is never applied and with an unused positional table.)
+    The defaults are the published network, which has 121.9 M parameters. (The published file holds 0.6 M more: a
+    projection of single frames that is never applied.)
 
     Args:
         hidden_size (`int`, defaults to 768): Width of the network.

@@ -20,6 +20,7 @@ segment of 16 frames), Lt text tokens, C latent channels, D hidden size.
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -60,9 +61,10 @@ class MMAudioTransformer1DModelOutput(BaseOutput):
     sample: torch.Tensor
 
 
-@dataclass
-class MMAudioConditions(BaseOutput):
+class MMAudioConditions(NamedTuple):
     """The part of [`MMAudioTransformer1DModel`] that does not depend on the time step.
+
+    A named tuple, because the hooks of accelerate know how to move one between devices.
 
     Args:
         clip_states (`torch.Tensor` of shape `(batch_size, num_clip_tokens, hidden_size)`): Projected CLIP frames.
@@ -79,18 +81,16 @@ class MMAudioConditions(BaseOutput):
 
     def expand(self, batch_size: int) -> "MMAudioConditions":
         """Repeat conditions of batch size one for `batch_size` items, without copying."""
-        return MMAudioConditions(**{name: value.expand(batch_size, *value.shape[1:]) for name, value in self.items()})
+        return MMAudioConditions(*(tensor.expand(batch_size, *tensor.shape[1:]) for tensor in self))
 
     def repeat_interleave(self, repeats: int) -> "MMAudioConditions":
         """Repeat each item `repeats` times in a row."""
-        return MMAudioConditions(**{name: value.repeat_interleave(repeats, dim=0) for name, value in self.items()})
+        return MMAudioConditions(*(tensor.repeat_interleave(repeats, dim=0) for tensor in self))
 
     @staticmethod
     def cat(conditions: "list[MMAudioConditions]") -> "MMAudioConditions":
         """Stack condition sets along the batch; the first set comes first, as classifier-free guidance expects."""
-        return MMAudioConditions(
-            **{name: torch.cat([condition[name] for condition in conditions]) for name in conditions[0]}
-        )
+        return MMAudioConditions(*(torch.cat(tensors) for tensors in zip(*conditions, strict=True)))
 
 
 class MMAudioTokenConv1d(nn.Conv1d):
@@ -612,6 +612,20 @@ class MMAudioTransformer1DModel(
                 nn.init.zeros_(module.linear.weight)
         nn.init.zeros_(self.proj_out.weight)
         nn.init.zeros_(self.proj_out.bias)
+
+    @classmethod
+    def from_single_file(cls, pretrained_model_link_or_path_or_dict, **kwargs) -> "MMAudioTransformer1DModel":
+        """Load an original checkpoint; its shapes tell the configuration unless `config` or `original_config` does.
+
+        Args:
+            pretrained_model_link_or_path_or_dict (`str`, `os.PathLike` or `dict`): A file of the published layout, its
+                address on the Hub, or the state dict itself.
+            **kwargs: See [`~diffusers.loaders.FromOriginalModelMixin.from_single_file`]. Entries of `original_config`
+                override what the shapes tell.
+        """
+        if kwargs.get("config") is None:
+            kwargs.setdefault("original_config", {})
+        return super().from_single_file(pretrained_model_link_or_path_or_dict, **kwargs)
 
     @apply_forward_hook
     def normalize_latents(self, latents: torch.Tensor) -> torch.Tensor:

@@ -34,17 +34,18 @@ def lowpass_filter() -> torch.Tensor:
     """The low-pass filter of the anti-aliased activations: `FILTER_TAPS` float32 values that sum to one."""
     # Kaiser's estimates: the attenuation in dB that this many taps reach, and the window shape for it (above 50 dB).
     attenuation = 2.285 * (FILTER_TAPS // 2 - 1) * 2 * math.pi * FILTER_TRANSITION_WIDTH + 7.95
-    window = torch.kaiser_window(FILTER_TAPS, periodic=False, beta=0.1102 * (attenuation - 8.7))
-    times = torch.arange(FILTER_TAPS) - (FILTER_TAPS - 1) / 2
+    # Explicit dtypes: models are built under the default dtype of the weights that are loaded.
+    window = torch.kaiser_window(FILTER_TAPS, periodic=False, beta=0.1102 * (attenuation - 8.7), dtype=torch.float32)
+    times = torch.arange(FILTER_TAPS, dtype=torch.float32) - (FILTER_TAPS - 1) / 2
     taps = window * torch.sinc(2 * FILTER_CUTOFF * times)
     return taps / taps.sum()
 
 
 class BigVGANActivation(nn.Module):
     """
-    Anti-aliased Snake-beta activation, `x + sin(exp(alpha) * x)^2 / exp(beta)` with `alpha` and `beta` for each channel.
+    Anti-aliased Snake-beta activation, `x + sin(exp(alpha) * x)^2 / exp(beta)`, `alpha` and `beta` for each channel.
 
-    The signal is upsampled twofold, activated and downsampled again; at both ends it continues with its outermost value.
+    The signal is upsampled twofold, activated and downsampled again; beyond its ends its outermost values go on.
     """
 
     def __init__(self, channels: int):
@@ -55,7 +56,7 @@ class BigVGANActivation(nn.Module):
 
     def forward(self, hidden_states: torch.Tensor) -> torch.Tensor:
         channels = hidden_states.shape[1]
-        # The filter stays in float32 when the weights are loaded in another dtype.
+        # The filter is float32 also where the weights were loaded in another dtype.
         taps = self.filter.to(hidden_states.dtype).expand(channels, 1, -1)
         alpha = self.alpha.exp()[:, None]
         magnitude = 1 / (self.beta.exp() + 1e-9)[:, None]
@@ -77,7 +78,7 @@ class BigVGANActivation(nn.Module):
 
 
 class BigVGANResidualBlock(nn.Module):
-    """Pairs of a dilated and a plain convolution, each after an activation, with a residual connection for each pair."""
+    """Pairs of a dilated and a plain convolution, each after an activation; each pair is added to its input."""
 
     def __init__(self, channels: int, kernel_size: int, dilations: tuple[int, ...]):
         super().__init__()
@@ -188,8 +189,8 @@ class BigVGANVocoder(ModelMixin, ConfigMixin):
         """
         if mel.ndim != 3 or mel.shape[1] != self.config.num_mels or mel.shape[2] == 0:
             raise InputError(
-                f"`mel` has shape {tuple(mel.shape)}; expected (batch_size, {self.config.num_mels}, num_frames) with at "
-                "least one frame."
+                f"`mel` has shape {tuple(mel.shape)}; expected (batch_size, {self.config.num_mels}, num_frames) with "
+                "at least one frame."
             )
 
         hidden_states = self.conv_pre(mel)

@@ -25,11 +25,11 @@ from transformers import CLIPTextModel, CLIPTokenizer, CLIPVisionModelWithProjec
 from ..errors import GenerationError, InputError
 from ..models.encoder_synchformer import SynchformerVideoEncoder
 from ..models.transformer_mmaudio import MMAudioConditions, MMAudioTransformer1DModel
+from ..processing.image import read_image
 from ..processing.sequence import SYNC_SEGMENT_FRAMES, SYNC_SEGMENT_STRIDE, MMAudioSequenceLengths
 from ..processing.video import (
     normalize_clip_frames,
     normalize_sync_frames,
-    read_image,
     read_video_streams,
 )
 from ..schedulers.flow_time import flow_time, model_output_from_velocity
@@ -359,8 +359,7 @@ class VideoToAudioPipeline(DiffusionPipeline, TransformerLoraLoaderMixin):
                 f"`generator` is a list of {len(generator)}; expected one for each of the {batch_size} waveforms."
             )
         if latents is None:
-            noise = randn_tensor(shape, generator=generator, device=self._execution_device, dtype=torch.float32)
-            return noise * self.scheduler.init_noise_sigma
+            return randn_tensor(shape, generator=generator, device=self._execution_device, dtype=torch.float32)
         if latents.shape != shape:
             raise InputError(f"`latents` has shape {tuple(latents.shape)}; expected {shape} for this clip.")
         return latents.to(self._execution_device, torch.float32)

@@ -235,7 +235,10 @@ class _SampledStream:
     def finish(self, num_samples: int) -> tuple[torch.Tensor, torch.Tensor]:
         """The first `num_samples` samples: their frames, and the index of each sample's frame."""
         index = self._index[:num_samples]
-        return torch.stack(self._frames[: index[-1] + 1]), torch.tensor(index)
+        frames = torch.stack(self._frames[: index[-1] + 1])
+        # Not in memory twice while the next stream is put together.
+        self._frames.clear()
+        return frames, torch.tensor(index)
 
 
 def _show(frame: DecodedFrame | _MemoryFrame, streams: tuple[_SampledStream, ...], num_samples: list[int]) -> None:

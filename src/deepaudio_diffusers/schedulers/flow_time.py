@@ -16,9 +16,10 @@ import torch
 def flow_time(timestep: torch.Tensor, num_train_timesteps: int) -> torch.Tensor:
     """The time in [0, 1], 0 = noise and 1 = data, of a scheduler's `timestep` (any shape). Returns float32.
 
-    Accepts the integer timesteps of diffusers' multistep schedulers as well.
+    Computed in the dtype of `timestep`, so that the float64 timesteps of this library's schedulers give exactly the
+    times of the original samplers. The integer timesteps of some diffusers schedulers serve as well.
     """
-    return 1 - timestep.to(torch.float32) / num_train_timesteps
+    return (1 - timestep / num_train_timesteps).to(torch.float32)
 
 
 def model_output_from_velocity(velocity: torch.Tensor) -> torch.Tensor:

@@ -9,7 +9,6 @@ solver is a subclass in a file of its own that adds `step`.
 
 from typing import Literal
 
-import numpy as np
 import torch
 from diffusers.configuration_utils import ConfigMixin, register_to_config
 from diffusers.schedulers.scheduling_utils import SchedulerMixin
@@ -27,6 +26,7 @@ class FlowMatchGridScheduler(SchedulerMixin, ConfigMixin):
     grid.
 
     `timesteps` has one entry for each network evaluation, so `len(scheduler.timesteps)` is the cost of a run.
+    Timesteps and sigmas are float64 (float32 on MPS, which has nothing longer): see `time_grids.py` for the reason.
 
     Args:
         num_train_timesteps (`int`, defaults to 1000):
@@ -86,7 +86,7 @@ class FlowMatchGridScheduler(SchedulerMixin, ConfigMixin):
         self,
         num_inference_steps: int | None = None,
         device: str | torch.device | None = None,
-        sigmas: list[float] | np.ndarray | None = None,
+        sigmas: list[float] | torch.Tensor | None = None,
     ):
         """Lays out the grid of a run and forgets the run before. To be called before each denoising loop.
 
@@ -95,7 +95,7 @@ class FlowMatchGridScheduler(SchedulerMixin, ConfigMixin):
                 Number of steps, at least 1. May be left out if `sigmas` is given.
             device (`str` or `torch.device`, *optional*):
                 Where `timesteps` and `sigmas` are put.
-            sigmas (`list[float]`, *optional*):
+            sigmas (`list[float]` or `torch.Tensor`, *optional*):
                 The starting points of the steps instead of the configured grid: strictly decreasing, in (0, 1],
                 without the final 0. They are used as they are.
 
@@ -109,11 +109,11 @@ class FlowMatchGridScheduler(SchedulerMixin, ConfigMixin):
                 raise InputError(f"`num_inference_steps` is {num_inference_steps}; it has to be at least 1.")
             sigmas = self._grid_sigmas(num_inference_steps)
         else:
-            sigmas = np.asarray(sigmas, dtype=np.float32)
+            sigmas = torch.as_tensor(sigmas, dtype=torch.float64, device="cpu")
             if num_inference_steps is not None and sigmas.shape != (num_inference_steps,):
                 raise InputError(
-                    f"`sigmas` has shape {sigmas.shape} but `num_inference_steps` is {num_inference_steps}; pass one "
-                    "value for each step (the final 0 is added here), or leave `num_inference_steps` out."
+                    f"`sigmas` has shape {tuple(sigmas.shape)} but `num_inference_steps` is {num_inference_steps}; "
+                    "pass one value for each step (the final 0 is added here), or leave `num_inference_steps` out."
                 )
         _check_sigmas(sigmas)
         self.num_inference_steps = len(sigmas)
@@ -128,24 +128,25 @@ class FlowMatchGridScheduler(SchedulerMixin, ConfigMixin):
                 Any values in [0, `num_train_timesteps`]; they need not lie on the grid.
             noise (`torch.Tensor`): Of the shape of `sample`.
         """
-        sigma = (timestep.to(device=sample.device, dtype=torch.float32) / self.config.num_train_timesteps).reshape(-1)
+        sigma = timestep.to(device=sample.device, dtype=torch.float32) / self.config.num_train_timesteps
         sigma = sigma.reshape(-1, *[1] * (sample.ndim - 1))
         return (sigma * noise.float() + (1 - sigma) * sample.float()).to(sample.dtype)
 
-    def _grid_sigmas(self, num_steps: int) -> np.ndarray:
+    def _grid_sigmas(self, num_steps: int) -> torch.Tensor:
         if self.config.grid == "uniform":
             return uniform_sigmas(num_steps)
         if self.config.grid == "sway":
             return sway_sigmas(num_steps, self.config.sway_coef)
         return epss_sigmas(num_steps, self.config.sway_coef)
 
-    def _evaluation_sigmas(self, sigmas: np.ndarray) -> np.ndarray:
+    def _evaluation_sigmas(self, sigmas: torch.Tensor) -> torch.Tensor:
         """The points at which the network is evaluated, from the `(num_steps + 1,)` ends of the steps, 0 included."""
         return sigmas
 
-    def _set_evaluation_sigmas(self, sigmas: np.ndarray, device: str | torch.device | None):
-        sigmas = self._evaluation_sigmas(np.append(sigmas, np.float32(0)))
-        self.sigmas = torch.from_numpy(sigmas).to(device)
+    def _set_evaluation_sigmas(self, sigmas: torch.Tensor, device: str | torch.device | None):
+        sigmas = self._evaluation_sigmas(torch.cat([sigmas, sigmas.new_zeros(1)]))
+        is_mps = device is not None and torch.device(device).type == "mps"
+        self.sigmas = sigmas.to(device=device, dtype=torch.float32 if is_mps else torch.float64)
         self.timesteps = self.sigmas[:-1] * self.config.num_train_timesteps
         self._step_index = None
         self._begin_index = None
@@ -182,10 +183,10 @@ class FlowMatchGridScheduler(SchedulerMixin, ConfigMixin):
         return matches.item()
 
 
-def _check_sigmas(sigmas: np.ndarray):
+def _check_sigmas(sigmas: torch.Tensor):
     if sigmas.ndim != 1 or len(sigmas) == 0:
-        raise InputError(f"`sigmas` has shape {sigmas.shape}; pass a list of at least one number.")
-    if not (np.diff(sigmas) < 0).all() or not sigmas[-1] > 0 or not sigmas[0] <= 1:
+        raise InputError(f"`sigmas` has shape {tuple(sigmas.shape)}; pass a list of at least one number.")
+    if not (sigmas.diff() < 0).all() or not sigmas[-1] > 0 or not sigmas[0] <= 1:
         raise InputError(
             f"`sigmas` is {sigmas.tolist()}; it has to fall strictly from at most 1 (noise) to above 0 (data). The "
             "final 0 is added by the scheduler."

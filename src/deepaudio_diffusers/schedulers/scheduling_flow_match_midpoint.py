@@ -5,7 +5,6 @@
 F5-TTS offers the same method through torchdiffeq (`method="midpoint"`; repository SWivid/F5-TTS, MIT).
 """
 
-import numpy as np
 import torch
 from diffusers.schedulers.scheduling_utils import SchedulerOutput
 
@@ -60,8 +59,8 @@ class FlowMatchGridMidpointScheduler(FlowMatchGridScheduler):
         self._step_index += 1
         return SchedulerOutput(prev_sample=prev_sample) if return_dict else (prev_sample,)
 
-    def _evaluation_sigmas(self, sigmas: np.ndarray) -> np.ndarray:
-        evaluation_sigmas = np.empty(2 * len(sigmas) - 1, dtype=np.float32)
+    def _evaluation_sigmas(self, sigmas: torch.Tensor) -> torch.Tensor:
+        evaluation_sigmas = sigmas.new_empty(2 * len(sigmas) - 1)
         evaluation_sigmas[0::2] = sigmas
         evaluation_sigmas[1::2] = (sigmas[:-1] + sigmas[1:]) / 2
         return evaluation_sigmas

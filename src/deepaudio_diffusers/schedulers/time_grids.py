@@ -3,8 +3,12 @@
 """Time grids: where on the way from noise to data the network is evaluated.
 
 Everything here runs in diffusers' direction: `sigma` falls from 1 (noise) towards 0 (data), so `t = 1 - sigma` is the
-time of the original networks, which rises from 0 (noise) to 1 (data). A grid of `num_steps` steps is the array of
+time of the original networks, which rises from 0 (noise) to 1 (data). A grid of `num_steps` steps is the tensor of
 their `num_steps` starting points; the schedulers append the end point 0 themselves.
+
+The original samplers compute times in float32, and so do these functions, in the same order of operations. The sigmas
+are float64, in which `1 - t` is exact: the second generation of MMAudio turns a time into angles of up to 10,000
+radians and would notice the rounding of a float32 sigma.
 
 The uniform grid is the one of MMAudio (https://huggingface.co/papers/2412.15322, repository hkchengrex/MMAudio, MIT).
 Sway sampling is from F5-TTS (https://huggingface.co/papers/2410.06885), empirically pruned step sampling (EPSS) from
@@ -13,7 +17,7 @@ Fast F5-TTS (https://huggingface.co/papers/2505.19931); both are in the reposito
 
 import math
 
-import numpy as np
+import torch
 
 
 # The largest coefficient for which the swayed times still rise all the way: its slope reaches 0 at t = 1.
@@ -32,35 +36,39 @@ EPSS_POINTS_OF_32 = {
 }
 
 
-def uniform_sigmas(num_steps: int) -> np.ndarray:
-    """Equal steps: `sigma = 1 - i / num_steps`, the grid of the original MMAudio. Returns float32 `(num_steps,)`."""
-    return (1 - _uniform_times(num_steps)).astype(np.float32)
+def uniform_sigmas(num_steps: int) -> torch.Tensor:
+    """Equal steps: `sigma = 1 - i / num_steps`, the grid of the original MMAudio. Returns float64 `(num_steps,)`."""
+    return _sigmas(_uniform_times(num_steps))
 
 
-def sway_sigmas(num_steps: int, sway_coef: float = -1.0) -> np.ndarray:
+def sway_sigmas(num_steps: int, sway_coef: float = -1.0) -> torch.Tensor:
     """Equal steps bent by the sway function: a negative `sway_coef` spends more of them near the noise.
 
-    `sway_coef` lies between `MIN_SWAY_COEF` and `MAX_SWAY_COEF`; 0 is the uniform grid. Returns float32
+    `sway_coef` lies between `MIN_SWAY_COEF` and `MAX_SWAY_COEF`; 0 is the uniform grid. Returns float64
     `(num_steps,)`.
     """
-    return (1 - _sway(_uniform_times(num_steps), sway_coef)).astype(np.float32)
+    return _sigmas(_sway(_uniform_times(num_steps), sway_coef))
 
 
-def epss_sigmas(num_steps: int, sway_coef: float = -1.0) -> np.ndarray:
+def epss_sigmas(num_steps: int, sway_coef: float = -1.0) -> torch.Tensor:
     """The 32-step sway grid pruned to `num_steps` points, for 5, 6, 7, 10, 12 or 16 steps.
 
     There is no pruned set for any other number of steps; those give `sway_sigmas`, as in F5-TTS. `sway_coef=0` gives
-    the points on the uniform 32-step grid. Returns float32 `(num_steps,)`.
+    the points on the uniform 32-step grid. Returns float64 `(num_steps,)`.
     """
     if num_steps not in EPSS_POINTS_OF_32:
         return sway_sigmas(num_steps, sway_coef)
-    times = np.array(EPSS_POINTS_OF_32[num_steps], dtype=np.float64) / 32
-    return (1 - _sway(times, sway_coef)).astype(np.float32)
+    times = torch.tensor(EPSS_POINTS_OF_32[num_steps], dtype=torch.float32) / 32
+    return _sigmas(_sway(times, sway_coef))
 
 
-def _uniform_times(num_steps: int) -> np.ndarray:
-    return np.linspace(0, 1, num_steps + 1)[:-1]
+def _uniform_times(num_steps: int) -> torch.Tensor:
+    return torch.linspace(0, 1, num_steps + 1, dtype=torch.float32)[:-1]
 
 
-def _sway(times: np.ndarray, sway_coef: float) -> np.ndarray:
-    return times + sway_coef * (np.cos(np.pi / 2 * times) - 1 + times)
+def _sway(times: torch.Tensor, sway_coef: float) -> torch.Tensor:
+    return times + sway_coef * (torch.cos(math.pi / 2 * times) - 1 + times)
+
+
+def _sigmas(times: torch.Tensor) -> torch.Tensor:
+    return 1 - times.to(torch.float64)
