@@ -139,6 +139,14 @@ def test_a_part_is_the_same_as_in_the_whole(tmp_path, file_name, codec):
     assert sync_numbers == frames_by_definition(times, 25, 30, start=4)
 
 
+def test_a_length_that_was_lost_to_rounding_may_be_asked_for(tmp_path):
+    # Matroska makes 1.999 s of it. The last frame is held for the rest.
+    path = write_clip(tmp_path / "clip.mkv", [Fraction(i, 24) for i in range(48)])
+    assert read_video_streams(path).duration_in_s < 2.0
+    streams = read_video_streams(path, audio_length_in_s=2.0)
+    assert (len(streams.clip_index), len(streams.sync_index), streams.duration_in_s) == (16, 50, 2.0)
+
+
 class CountingFile(io.BytesIO):
     """A file in memory that counts the bytes read from it."""
 

@@ -115,7 +115,7 @@ def source_name(source: MediaSource) -> str:
     """What messages call a source: the base name of a path, else the kind of object it is."""
     if isinstance(source, str | os.PathLike):
         return f"'{Path(source).name}'"
-    return "the given bytes" if isinstance(source, bytes) else "the given file object"
+    return "the given data" if isinstance(source, bytes) else "the given file object"
 
 
 @contextmanager

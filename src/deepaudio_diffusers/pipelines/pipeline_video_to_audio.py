@@ -184,6 +184,11 @@ class VideoToAudioPipeline(DiffusionPipeline, TransformerLoraLoaderMixin):
                 raise InputError(f"`{name}` and `{name}_embeds` were given; pass only one of them.")
             if embeds is not None and not torch.isfinite(embeds).all():
                 raise InputError(f"`{name}_embeds` contains NaN or infinity; encode the prompt again.")
+            texts = [text] if isinstance(text, str) else text
+            if text is not None and not (
+                isinstance(texts, (list, tuple)) and texts and all(isinstance(item, str) for item in texts)
+            ):
+                raise InputError(f"`{name}` is {text!r}; expected a string or a list of strings.")
         if video_features is not None:
             for name in ("clip_features", "sync_features"):
                 features = getattr(video_features, name)
@@ -216,16 +221,16 @@ class VideoToAudioPipeline(DiffusionPipeline, TransformerLoraLoaderMixin):
             `torch.Tensor` of shape `(batch_size, 77, 1024)`: The states of all tokens, each of unit length.
 
         Raises:
-            InputError: When `prompt` is not text, or the pipeline has no text encoder.
+            InputError: When the pipeline has no text encoder.
         """
         if self.text_encoder is None or self.tokenizer is None:
             raise InputError(
                 "`prompt` needs the `text_encoder` and `tokenizer` of the pipeline; pass `prompt_embeds`."
             )
-        prompt = [prompt] if isinstance(prompt, str) else prompt
-        if not isinstance(prompt, (list, tuple)) or not prompt or not all(isinstance(text, str) for text in prompt):
-            raise InputError(f"`prompt` is {prompt!r}; expected a string or a list of strings.")
-        for text in prompt:
+        prompts = [prompt] if isinstance(prompt, str) else prompt
+        # A text that occurs several times, such as the empty one, is encoded once.
+        texts = list(dict.fromkeys(prompts))
+        for text in texts:
             num_tokens = len(self.tokenizer(text).input_ids)
             if num_tokens > self.tokenizer.model_max_length:
                 logger.warning(
@@ -233,7 +238,7 @@ class VideoToAudioPipeline(DiffusionPipeline, TransformerLoraLoaderMixin):
                     f"{self.tokenizer.model_max_length}."
                 )
         input_ids = self.tokenizer(
-            list(prompt),
+            texts,
             padding="max_length",
             max_length=self.tokenizer.model_max_length,
             truncation=True,
@@ -242,7 +247,7 @@ class VideoToAudioPipeline(DiffusionPipeline, TransformerLoraLoaderMixin):
         # No attention mask: causal attention keeps padding from what comes before it, and the network was trained on
         # the states of the padding too.
         states = self.text_encoder(input_ids.to(self._execution_device)).last_hidden_state
-        return F.normalize(states, dim=-1)
+        return F.normalize(states, dim=-1)[[texts.index(text) for text in prompts]]
 
     @torch.no_grad()
     def encode_video(
@@ -488,10 +493,15 @@ class VideoToAudioPipeline(DiffusionPipeline, TransformerLoraLoaderMixin):
             else:
                 video_features = self.encode_image(image, length_in_s)
         lengths = self.sequence_lengths(video_features.audio_length_in_s)
-        if prompt is not None:
-            prompt_embeds = self.encode_prompt(prompt)
-        if negative_prompt is not None:
-            negative_prompt_embeds = self.encode_prompt(negative_prompt)
+        # In one pass: the text encoder is large and a prompt is short.
+        prompts, negative_prompts = ([text] if isinstance(text, str) else text for text in (prompt, negative_prompt))
+        if prompts is not None and negative_prompts is not None:
+            embeds = self.encode_prompt([*prompts, *negative_prompts])
+            prompt_embeds, negative_prompt_embeds = embeds[: len(prompts)], embeds[len(prompts) :]
+        elif prompts is not None:
+            prompt_embeds = self.encode_prompt(prompts)
+        elif negative_prompts is not None:
+            negative_prompt_embeds = self.encode_prompt(negative_prompts)
 
         # 3. Prepare what stays the same in every step.
         dtype = self.transformer.dtype
