@@ -18,7 +18,7 @@ setup(
     install_requires=[
         "torch>=2.8,<2.15",
         "diffusers>=0.42.1,<0.43",
-        "transformers>=5.0,<6",
+        "transformers>=5.6,<6",
         "accelerate>=1.1",
         "peft>=0.17",
         "huggingface_hub>=1.0",
@@ -26,6 +26,7 @@ setup(
         "numpy>=1.26",
         "pillow>=11",
         "av>=15",
+        "ftfy>=6.1",
     ],
     extras_require={"test": ["pytest>=8", "ruff>=0.12"]},
     entry_points={"console_scripts": ["deepaudio=deepaudio_diffusers.cli:main"]},

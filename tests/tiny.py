@@ -23,7 +23,7 @@ from deepaudio_diffusers.conversion.clip import build_clip_tokenizer
 
 
 SEED = 0
-TEXT_LENGTH = 16
+TEXT_LENGTH = 40
 CLIP_DIM, SYNC_DIM, TEXT_DIM = 24, 16, 20
 NUM_MELS, LATENT_CHANNELS = 16, 8
 

@@ -41,13 +41,14 @@ def write_clip(
     last_duration: Fraction | float = Fraction(1, 24),
     size: tuple[int, int] = (64, 64),
     start: float = 0.0,
+    first_number: int = 0,
     pixel_aspect: Fraction | None = None,
     audio_length_in_s: float = 0.0,
     metadata: dict[str, str] | None = None,
     codec_options: dict[str, str] | None = None,
     options: dict[str, str] | None = None,
 ) -> Path:
-    """Write a clip whose frame `i` is numbered `i` and shown at `times[i]`, and return its path."""
+    """Write a clip whose frame `i` is numbered `first_number + i` and shown at `times[i]`, and return its path."""
     rate = Fraction(1 / last_duration).limit_denominator(1001)
     with av.open(str(path), "w", options=options or {}) as container:
         container.metadata.update(metadata or {})
@@ -61,7 +62,7 @@ def write_clip(
             sound = container.add_stream("libopus" if path.suffix == ".webm" else "aac", rate=48_000)
         durations = [*(later - earlier for earlier, later in pairwise(times)), last_duration]
         for i, (time, duration) in enumerate(zip(times, durations, strict=True)):
-            frame = av.VideoFrame.from_ndarray(numbered_picture(i, *size), format="rgb24")
+            frame = av.VideoFrame.from_ndarray(numbered_picture(first_number + i, *size), format="rgb24")
             frame.pts = round((time + start) / time_base)
             frame.duration = round(duration / time_base)
             frame.time_base = time_base

@@ -74,6 +74,23 @@ def test_a_part_is_entered_or_read_up_to(any_clip):
     assert decoded_numbers(any_clip, start_in_s=1.75) == list(range(48))[-len(times) :]
 
 
+def test_a_stream_is_not_entered_where_it_cannot_be_decoded(tmp_path):
+    # The two white stripes that all these numbers share are coded in the first picture only.
+    times = [Fraction(i, 24) for i in range(60)]
+    path = write_clip(tmp_path / "clip.ts", times, first_number=192, codec_options={"g": "250"})
+    assert decoded_numbers(path, start_in_s=2.0)[-12:] == list(range(240, 252))
+
+
+def test_a_duration_that_only_fills_in_for_none_does_not_count(tmp_path):
+    # Of this kind of file, FFmpeg says that the last frame is shown for one sixteen-thousandth of a second.
+    steps = np.random.default_rng(0).integers(9, 120, 40)
+    times = [Fraction(int(time), 1000) for time in np.cumsum(steps) - steps[0]]
+    path = write_clip(tmp_path / "clip.mp4", times, codec="libvpx-vp9", time_base=Fraction(1, 16000))
+    *_, last = decode_frames(path)
+    as_long_as_the_one_before = 2 * times[-1] - times[-2]
+    assert last.end_in_s == probe(path).duration_in_s == float(as_long_as_the_one_before)
+
+
 def test_a_sound_track_does_not_lengthen_the_clip(tmp_path):
     for name, codec in (("clip.mp4", "libx264"), ("clip.webm", "libvpx")):
         info = probe(write_clip(tmp_path / name, TIMES, codec=codec, audio_length_in_s=3.0))

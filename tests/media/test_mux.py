@@ -84,6 +84,9 @@ def test_pictures_of_other_formats_keep_their_times(tmp_path, name, codec, exten
     assert [frame.time_in_s for frame in decode_frames(output)] == pytest.approx(times, abs=1e-3)
     assert probe(output).start_time_in_s == 0.0
     assert probe(output).duration_in_s == pytest.approx(probe(source).duration_in_s, abs=2e-3)
+    with av.open(str(output)) as container:
+        # What the header says takes the last frame's duration in.
+        assert container.duration / av.time_base == pytest.approx(2.0, abs=0.02)
 
 
 @pytest.mark.parametrize(("extension", "sampling_rate"), [(".mp4", 16_000), (".mov", 44_100), (".mp4", 22_000)])

@@ -215,9 +215,18 @@ class TestFeatures:
         with_sync = generate(shared_pipe, video_features=features)
         assert not np.array_equal(generate(shared_pipe, video_features=without_sync), with_sync)
 
-    def test_long_prompts_are_cut_with_a_warning(self, shared_pipe, caplog):
+    def test_long_prompts_are_cut_with_a_warning(self, shared_pipe, monkeypatch):
+        warnings = []
+        monkeypatch.setattr("deepaudio_diffusers.pipelines.pipeline_video_to_audio.logger.warning", warnings.append)
         embeds = shared_pipe.encode_prompt(["drum " * 20, "drum"])
         assert embeds.shape == (2, TEXT_LENGTH, TEXT_DIM)
+        assert warnings == [
+            "The prompt 'drum drum drum drum drum drum drum drum '... has 82 tokens; CLIP reads the first 40."
+        ]
+
+    def test_prompts_are_cleaned(self, shared_pipe):
+        typed, pasted = shared_pipe.encode_prompt(['a dog\'s "bark" & howl', "a dog’s “bark” &amp; howl"])
+        assert torch.equal(typed, pasted)
 
     def test_prompts_encode_alone(self):
         components = tiny_components()
@@ -484,8 +493,8 @@ class TestBadInput:
             ({"video": frames(), "fps": 25, "image": Image.new("RGB", (8, 8))}, "`video` and `image`"),
             ({"prompt": ["a", 3]}, "expected a string or a list of strings"),
             ({"prompt": []}, "expected a string or a list of strings"),
-            ({"prompt": "a", "prompt_embeds": torch.zeros(1, 16, 20)}, "`prompt` and `prompt_embeds`"),
-            ({"prompt_embeds": torch.full((1, 16, 20), torch.nan)}, "`prompt_embeds` contains NaN"),
+            ({"prompt": "a", "prompt_embeds": torch.zeros(1, TEXT_LENGTH, TEXT_DIM)}, "`prompt` and `prompt_embeds`"),
+            ({"prompt_embeds": torch.full((1, TEXT_LENGTH, TEXT_DIM), torch.nan)}, "`prompt_embeds` contains NaN"),
             ({"prompt_embeds": torch.zeros(1, 15, 20)}, r"`text_features` has shape \(1, 15, 20\)"),
             ({"prompt": "a", "num_inference_steps": 0}, "`num_inference_steps` is 0"),
             ({"prompt": "a", "num_inference_steps": 2.5}, r"`num_inference_steps` is 2\.5"),

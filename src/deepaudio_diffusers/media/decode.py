@@ -188,12 +188,6 @@ def pixel_aspect_of(stream: VideoStream) -> Fraction:
     return stream.sample_aspect_ratio or Fraction(1)
 
 
-def timestamp(item: av.Packet | av.VideoFrame) -> int | None:
-    """When a packet or frame is shown, in units of its time base."""
-    # AVI stores decoding times only. Those have the same beginning, end and steps.
-    return item.dts if item.pts is None else item.pts
-
-
 def known_duration(item: av.Packet | av.VideoFrame) -> int:
     """How long a packet or frame is shown, in units of its time base; 0 where the file does not say."""
     duration = item.duration or 0
@@ -223,7 +217,7 @@ def decode_frames(source: MediaSource, start_in_s: float = 0.0) -> Iterator[Deco
             yield first
             yield from frames
             return
-        frames = _enter(container, stream, name, timestamp(first.frame), start_in_s)
+        frames = _enter(container, stream, name, first.frame.pts, start_in_s)
         if frames is not None:
             yield from frames
             return
@@ -263,7 +257,7 @@ def _read_frames(
     orientation = previous = None
     with reporting_damage(name):
         for frame in chain.from_iterable(packet.decode() for packet in packets):
-            now = timestamp(frame)
+            now = frame.pts
             if now is None:
                 raise MediaError(
                     f"{name} does not say when its frames are shown; put the video into a container such as mp4."

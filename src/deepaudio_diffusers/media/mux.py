@@ -149,11 +149,6 @@ def _packets(
                         f"{name} hides some of its pictures, as trimmed videos do, and the new file cannot; write "
                         ".mp4 or .mov, which can."
                     )
-                if packet.pts is None:
-                    raise MediaError(
-                        f"{name} stores its pictures without the times at which they are shown, so they cannot be "
-                        "copied; convert it to mp4 first."
-                    )
                 if not known_duration(packet):
                     packet.duration = usual_duration
                 waiting.append(packet)

@@ -14,7 +14,6 @@ from .decode import (
     pixel_aspect_of,
     reporting_damage,
     source_name,
-    timestamp,
 )
 
 
@@ -60,7 +59,7 @@ def probe(source: MediaSource) -> MediaInfo:
                     first_frame = next(iter(packet.decode()), None)
                 # The empty packet at the end flushes the decoder. Discarded ones lie before the cut of a trimmed file.
                 if packet.size and not packet.is_discard:
-                    shown.append((timestamp(packet), known_duration(packet)))
+                    shown.append((packet.pts, known_duration(packet)))
         if first_frame is None or not shown:
             raise EmptyMediaError(f"{name} has a video stream without frames; pass a complete video file.")
         if any(time is None for time, _ in shown):

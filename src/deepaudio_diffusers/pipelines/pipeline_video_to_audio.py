@@ -27,6 +27,7 @@ from ..models.encoder_synchformer import SynchformerVideoEncoder
 from ..models.transformer_mmaudio import MMAudioConditions, MMAudioTransformer1DModel
 from ..processing.image import read_image
 from ..processing.sequence import SYNC_SEGMENT_FRAMES, SYNC_SEGMENT_STRIDE, MMAudioSequenceLengths
+from ..processing.text import clean_prompt
 from ..processing.video import (
     normalize_clip_frames,
     normalize_sync_frames,
@@ -229,9 +230,10 @@ class VideoToAudioPipeline(DiffusionPipeline, TransformerLoraLoaderMixin):
             )
         prompts = [prompt] if isinstance(prompt, str) else prompt
         # A text that occurs several times, such as the empty one, is encoded once.
+        prompts = [clean_prompt(text) for text in prompts]
         texts = list(dict.fromkeys(prompts))
         for text in texts:
-            num_tokens = len(self.tokenizer(text).input_ids)
+            num_tokens = len(self.tokenizer(text, verbose=False).input_ids)
             if num_tokens > self.tokenizer.model_max_length:
                 logger.warning(
                     f"The prompt {text[:40]!r}... has {num_tokens} tokens; CLIP reads the first "
