@@ -69,10 +69,9 @@ class DeepAudio:
         return {"sync_features": torch.stack(features)}
 
     def clip_text(self, prompts: list[str], negative_prompts: list[str]) -> dict[str, torch.Tensor]:
-        return {
-            "text_features": self.pipe.encode_prompt(prompts),
-            "negative_text_features": self.pipe.encode_prompt(negative_prompts),
-        }
+        # In one pass, as the pipeline does it.
+        features = self.pipe.encode_prompt([*prompts, *negative_prompts])
+        return {"text_features": features[: len(prompts)], "negative_text_features": features[len(prompts) :]}
 
     def denoising(self, inputs: dict[str, torch.Tensor], steps: int, guidance_scale: float) -> dict[str, torch.Tensor]:
         latents = self.pipe(

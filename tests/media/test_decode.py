@@ -74,18 +74,27 @@ def test_a_part_is_entered_or_read_up_to(any_clip):
     assert decoded_numbers(any_clip, start_in_s=1.75) == list(range(48))[-len(times) :]
 
 
-def test_a_stream_is_not_entered_where_it_cannot_be_decoded(tmp_path):
-    # The two white stripes that all these numbers share are coded in the first picture only.
-    times = [Fraction(i, 24) for i in range(60)]
-    path = write_clip(tmp_path / "clip.ts", times, first_number=192, codec_options={"g": "250"})
-    assert decoded_numbers(path, start_in_s=2.0)[-12:] == list(range(240, 252))
+@pytest.mark.parametrize("gop_size", [12, 250])
+def test_a_stream_is_entered_at_a_key_frame_only(tmp_path, gop_size):
+    # The highest bit is set from number 128 on: coded long before the place where the file is entered.
+    times = [Fraction(i, 24) for i in range(96)]
+    options = {"g": str(gop_size), "sc_threshold": "0"}
+    path = write_clip(tmp_path / "clip.ts", times, first_number=100, codec_options=options)
+    numbers = decoded_numbers(path, start_in_s=3.0)
+    assert numbers == list(range(100, 196))[-len(numbers) :]
+    # With one key frame, at the beginning, all has to be decoded.
+    assert (len(numbers) == 96) == (gop_size == 250)
 
 
-def test_a_duration_that_only_fills_in_for_none_does_not_count(tmp_path):
-    # Of this kind of file, FFmpeg says that the last frame is shown for one sixteen-thousandth of a second.
+def clip_without_durations(path):
+    """A clip of which FFmpeg says that its frames are shown for at most one sixteen-thousandth of a second."""
     steps = np.random.default_rng(0).integers(9, 120, 40)
     times = [Fraction(int(time), 1000) for time in np.cumsum(steps) - steps[0]]
-    path = write_clip(tmp_path / "clip.mp4", times, codec="libvpx-vp9", time_base=Fraction(1, 16000))
+    return write_clip(path, times, codec="libvpx-vp9", time_base=Fraction(1, 16000)), times
+
+
+def test_a_duration_that_is_none_does_not_count(tmp_path):
+    path, times = clip_without_durations(tmp_path / "clip.mp4")
     *_, last = decode_frames(path)
     as_long_as_the_one_before = 2 * times[-1] - times[-2]
     assert last.end_in_s == probe(path).duration_in_s == float(as_long_as_the_one_before)

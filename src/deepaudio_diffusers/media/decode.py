@@ -228,19 +228,14 @@ def decode_frames(source: MediaSource, start_in_s: float = 0.0) -> Iterator[Deco
 def _enter(
     container: InputContainer, stream: VideoStream, name: str, origin: int, start_in_s: float
 ) -> Iterator[DecodedFrame] | None:
-    """The frames from a key frame shortly before `start_in_s` on; `None` where the file cannot be entered there."""
+    """The frames from a key frame before `start_in_s` on; `None` where the file cannot be entered at such a one."""
     try:
         container.seek(origin + int((start_in_s - SEEK_MARGIN_IN_S) / stream.time_base), stream=stream)
     except av.error.FFmpegError:
         # The format has no index.
         return None
-    packets = container.demux(stream)
-    with reporting_damage(name):
-        entry = next(packets)
-    # Streams for broadcast are entered anywhere, and decode to broken pictures up to the next key frame.
-    if not entry.is_keyframe:
-        return None
-    frames = _read_frames(chain([entry], packets), stream, name, origin)
+    # Streams for broadcast are entered anywhere; the decoder gives nothing until it comes to a key frame.
+    frames = _read_frames(container.demux(stream), stream, name, origin)
     first = next(frames, None)
     if first is None or first.time_in_s > start_in_s:
         return None
