@@ -49,7 +49,7 @@ class DeepAudio:
 
     def pixels(self, streams: VideoFrameStreams) -> dict[str, torch.Tensor]:
         return {
-            "clip_pixels": streams.clip_frames[streams.clip_index] / 255,
+            "clip_pixels": streams.clip_frames[streams.clip_index].float() * (1 / 255),
             "sync_pixels": normalize_sync_frames(streams.sync_frames[streams.sync_index]),
         }
 

@@ -266,7 +266,7 @@ def describe_machine() -> dict[str, Any]:
         "platform": platform.platform(),
         "python": platform.python_version(),
         "packages": {name: metadata.version(name) for name in packages},
-        "environment": {name: value for name, value in os.environ.items() if name.startswith(("OMP_", "MKL_"))},
+        "environment": {name: value for name, value in os.environ.items() if name.startswith(("OMP_", "MKL_", "MALLOC_"))},
         "load_average": os.getloadavg(),
     }
 
