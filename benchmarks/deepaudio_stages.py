@@ -6,7 +6,6 @@ import torch
 
 from deepaudio_diffusers import VideoToAudioPipeline
 from deepaudio_diffusers.pipelines.pipeline_output import VideoFeatures
-from deepaudio_diffusers.processing.sequence import SYNC_SEGMENT_FRAMES, SYNC_SEGMENT_STRIDE
 from deepaudio_diffusers.processing.video import VideoFrameStreams, normalize_sync_frames, read_video_streams
 
 
@@ -60,13 +59,7 @@ class DeepAudio:
         return {"clip_features": torch.stack(features)}
 
     def synchformer(self, streams: list[VideoFrameStreams]) -> dict[str, torch.Tensor]:
-        features = []
-        for clip in streams:
-            windows, window_index = torch.unique(
-                clip.sync_index.unfold(0, SYNC_SEGMENT_FRAMES, SYNC_SEGMENT_STRIDE), dim=0, return_inverse=True
-            )
-            features.append(self.pipe._encode_segments(clip.sync_frames, windows)[window_index].flatten(0, 1))
-        return {"sync_features": torch.stack(features)}
+        return {"sync_features": torch.stack([self.pipe._encode_sync_frames(clip) for clip in streams])}
 
     def clip_text(self, prompts: list[str], negative_prompts: list[str]) -> dict[str, torch.Tensor]:
         # In one pass, as the pipeline does it.

@@ -113,7 +113,9 @@ class _Bench:
         import torch
 
         arguments, model = self.arguments, self.model
-        prompts, negative_prompts = [arguments.prompt] * batch_size, [arguments.negative_prompt] * batch_size
+        # All different, because equal prompts are encoded once.
+        prompts = [arguments.prompt + " again" * item for item in range(batch_size)]
+        negative_prompts = [arguments.negative_prompt] * batch_size
         tensors = {key: torch.from_numpy(value).to(model.device, model.dtype) for key, value in inputs.items()}
         sampling = {"steps": arguments.num_inference_steps, "guidance_scale": arguments.guidance_scale}
         calls = {
@@ -194,7 +196,7 @@ def measure_setting(arguments: argparse.Namespace, seconds: float, batch_size: i
     """All stages for one clip length and batch size, in fresh processes."""
     sides = [ORIGINAL, OURS] if arguments.reference else [OURS]
     workers = {side: Worker(side, arguments) for side in sides}
-    result: dict[str, Any] = {"clip_length_in_s": seconds, "batch_size": batch_size, "stages": {}}
+    result: dict[str, Any] = {"clip_length_in_s": seconds, "batch_size": batch_size, "stages": {}, "peak_mib": {}}
     result["load"] = {side: worker.load for side, worker in workers.items()}
 
     with_video = bool({*ENCODERS, "again"} & set(arguments.stages))
@@ -226,7 +228,10 @@ def measure_setting(arguments: argparse.Namespace, seconds: float, batch_size: i
         result["stages"][stage] = entry
         print(format_stage(stage, entry), flush=True)
 
-    for worker in workers.values():
+    for side, worker in workers.items():
+        usages = [worker.load, *(entry[side] for entry in result["stages"].values() if side in entry)]
+        result["peak_mib"][side] = max(usage["peak_mib"] for usage in usages)
+        print(f"peak of {side}, loading included: {result['peak_mib'][side]:.0f} MiB")
         worker.close()
     return result
 
@@ -266,7 +271,9 @@ def describe_machine() -> dict[str, Any]:
         "platform": platform.platform(),
         "python": platform.python_version(),
         "packages": {name: metadata.version(name) for name in packages},
-        "environment": {name: value for name, value in os.environ.items() if name.startswith(("OMP_", "MKL_", "MALLOC_"))},
+        "environment": {
+            name: value for name, value in os.environ.items() if name.startswith(("OMP_", "MKL_", "MALLOC_"))
+        },
         "load_average": os.getloadavg(),
     }
 

@@ -85,7 +85,7 @@ def _register_original_checkpoints(single_file_model: ModuleType):
         return infer_mmaudio_transformer_config(checkpoint) | original_config
 
     # Converted as a whole and not only renamed, so that a key too many or too few is an error that names it.
-    def map_mmaudio_transformer(checkpoint: dict[str, Any], config: dict[str, Any], **_: Any) -> dict[str, Any]:
+    def map_mmaudio_transformer(checkpoint: dict[str, Any], config: dict[str, Any]) -> dict[str, Any]:
         from .conversion.mmaudio import convert_mmaudio_transformer
 
         arguments = {name: value for name, value in config.items() if not name.startswith("_")}

@@ -61,9 +61,21 @@ def test_dtype_is_kept(original):
         ({"head.weight": torch.zeros(3)}, r"1 unknown \(head\.weight\)"),
         ({"blocks.0.norm1.surprise": torch.zeros(3)}, r"1 unknown \(transformer_blocks\.0\.norm_space\.surprise\)"),
         ({"norm.weight": torch.zeros(3)}, r"of another shape \(norm_out\.weight \(3,\) instead of \(32,\)\)"),
-        ({"patch_embed_3d.proj.weight": None}, "has no 'vfeat_extractor.patch_embed_3d.proj.weight'"),
+        ({"blocks.0.attn.qkv.bias": torch.zeros(2)}, r"attn_space\.to_k\.bias \(1,\) instead of \(32,\)"),
+        ({"pos_embed": torch.zeros(3)}, r"'pos_embed' has shape \(3,\); a tensor with 3 axes is expected"),
+        ({"class_token": torch.zeros(1, 1, 32)}, "has two tensors for 'class_token'"),
+        ({"patch_embed_3d.proj.weight": None}, "visual branch: it has no 'patch_embed_3d.proj.weight'"),
     ],
-    ids=["missing", "unknown", "unknown in a block", "shape", "another network"],
+    ids=[
+        "missing",
+        "unknown",
+        "unknown in a block",
+        "shape",
+        "shape of a projection",
+        "axes",
+        "twice",
+        "another network",
+    ],
 )
 def test_strict_on_both_sides(original, change, message):
     for key, value in change.items():

@@ -126,6 +126,7 @@ def test_half_precision_checkpoints_are_normalised_in_float32(original):
         ({"data_std": None}, r"1 missing \(vae\.data_std\)"),
         ({"encoder.learnable_gain": None}, r"1 missing \(vae\.encoder\.learnable_gain\)"),
         ({"quant_conv.weight": torch.zeros(1, 1, 1)}, r"1 unknown \(vae\.quant_conv\.weight\)"),
+        ({"decoder.conv_in.weight": torch.zeros(3)}, r"'decoder\.conv_in\.weight' has shape \(3,\); .* 3 axes"),
         ({"data_mean": torch.zeros(1, 3, 1)}, r"vae\.data_mean \(1, 3, 1\) instead of \(1, 80, 1\)"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",

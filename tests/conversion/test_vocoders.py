@@ -99,11 +99,19 @@ def test_published_16k_checkpoint():
     ("change", "message"),
     [
         ({"conv_pre.bias": None}, r"1 missing \(conv_pre\.bias\)"),
-        ({"ups.1.0.bias": None}, r"1 missing \(upsamplers\.1\.bias\)"),
-        ({"resblocks.5.activations.3.act.beta": None}, r"1 missing \(resblocks\.1\.2\.activations2\.1\.beta\)"),
+        ({"ups.1.0.bias": None}, r"1 missing \(stages\.1\.upsampler\.bias\)"),
+        (
+            {"resblocks.5.activations.3.act.beta": None},
+            r"1 missing \(stages\.1\.resblocks\.2\.activations2\.1\.beta\)",
+        ),
         ({"mpd.weight": torch.zeros(1)}, r"1 unknown \(mpd\.weight\)"),
         ({"conv_pre.bias": torch.zeros(3)}, r"of another shape \(conv_pre\.bias \(3,\) instead of \(32,\)\)"),
-        ({"ups.1.0.weight_g": None}, r"1 missing \(upsamplers\.1\.weight\); 1 unknown \(upsamplers\.1\.weight_v\)"),
+        (
+            {"ups.1.0.weight_g": None},
+            r"1 missing \(stages\.1\.upsampler\.weight\); 1 unknown \(stages\.1\.upsampler\.weight_v\)",
+        ),
+        ({"ups.1.0.weight": torch.zeros(16, 8, 4)}, "has two tensors for 'ups.1.0.weight'"),
+        ({"conv_pre.weight_v": torch.zeros(32, 8)}, r"'conv_pre\.weight_v' has shape \(32, 8\); .* 3 axes"),
         ({"conv_post.weight_v": None}, "has 'conv_post.weight_g' but no matching 'conv_post.weight_v'"),
         ({"conv_pre.weight_g": None, "conv_pre.weight_v": None}, "has no weight of 'conv_pre'"),
         ({"activation_post.upsample.filter": torch.ones(1, 1, 12) / 12}, "filter 'activation_post.upsample.filter'"),

@@ -340,6 +340,10 @@ class TestForward:
         with torch.no_grad():
             assert torch.equal(model(**inputs).sample, model(**inputs, return_dict=False)[0])
 
+    def test_conditions_and_features_contradict(self, model, inputs):
+        with pytest.raises(InputError, match="`conditions` and `clip_features` were given"):
+            model(**inputs, conditions=null_conditions_of(model))
+
     @pytest.mark.parametrize(
         ("change", "message"),
         [
@@ -348,7 +352,7 @@ class TestForward:
             ({"clip_features": torch.zeros(2, 6, 25)}, r"`clip_features` has shape \(2, 6, 25\)"),
             ({"text_features": torch.zeros(2, 8, 20)}, r"`text_features` has shape \(2, 8, 20\); expected .*7, 20"),
             ({"sync_features": torch.zeros(2, 15, 16)}, r"`num_sync_tokens` is 15"),
-            ({"clip_features": torch.zeros(3, 6, 24)}, r"batch sizes \[2, 3\]"),
+            ({"clip_features": torch.zeros(3, 6, 24)}, r"`clip_features` has batch size 3 for 2 `hidden_states`"),
             (
                 {
                     name: torch.zeros(3, *shape)
@@ -358,7 +362,7 @@ class TestForward:
                         "text_features": (7, 20),
                     }.items()
                 },
-                r"batch size 3; expected a multiple",
+                r"`clip_features` has batch size 3 for 2",
             ),
         ],
     )
@@ -457,13 +461,29 @@ class TestDiffusersFeatures:
         assert 0 < relative_error(actual, expected) < 0.05
 
     @pytest.mark.parametrize("offload_type", ["leaf_level", "block_level"])
-    def test_group_offload(self, model, inputs, offload_type):
+    def test_group_offload(self, model, inputs, offload_type, tmp_path):
         with torch.no_grad():
-            expected = model(**inputs).sample
+            expected = model.denormalize_latents(model(**inputs).sample)
+            # From disk: between CPU and CPU a weight that is not fetched would go unnoticed.
             model.enable_group_offload(
-                onload_device=torch.device("cpu"), offload_type=offload_type, num_blocks_per_group=1
+                onload_device=torch.device("cpu"),
+                offload_type=offload_type,
+                num_blocks_per_group=1 if offload_type == "block_level" else None,
+                offload_to_disk_path=str(tmp_path),
             )
-            assert torch.equal(model(**inputs).sample, expected)
+            for _ in range(2):
+                assert torch.equal(model.denormalize_latents(model(**inputs).sample), expected)
+
+    def test_lora_scale_reaches_the_conditions(self, model, inputs):
+        features = [inputs[f"{name}_features"] for name in ("clip", "sync", "text")]
+        with torch.no_grad():
+            expected = model.encode_conditions(*features, NUM_CLIP_TOKENS, NUM_SYNC_TOKENS)
+            model.add_adapter(LoraConfig(r=2, target_modules=["clip_embedder.proj"], init_lora_weights=False))
+            off = {"attention_kwargs": {"scale": 0.0}}
+            assert torch.equal(
+                model.encode_conditions(*features, NUM_CLIP_TOKENS, NUM_SYNC_TOKENS, **off).clip_states,
+                expected.clip_states,
+            )
 
     def test_device_map_offload(self, model, inputs, tmp_path):
         from accelerate import cpu_offload

@@ -12,6 +12,7 @@ import torch
 from accelerate import cpu_offload
 from diffusers import (
     DPMSolverMultistepScheduler,
+    EulerDiscreteScheduler,
     FirstBlockCacheConfig,
     FlowMatchEulerDiscreteScheduler,
     FlowMatchHeunDiscreteScheduler,
@@ -19,6 +20,7 @@ from diffusers import (
     UniPCMultistepScheduler,
 )
 from diffusers.callbacks import PipelineCallback
+from diffusers.hooks import apply_group_offloading
 from peft import LoraConfig, get_peft_model_state_dict
 from PIL import Image
 
@@ -184,6 +186,12 @@ class TestFeatures:
         assert features.audio_length_in_s == pytest.approx(LENGTH_IN_S)
         torch.testing.assert_close(features.clip_features.norm(dim=-1), torch.ones(1, NUM_CLIP_TOKENS))
 
+    def test_features_can_be_kept(self, features, tmp_path):
+        torch.save(features, tmp_path / "features.pt")
+        loaded = torch.load(tmp_path / "features.pt", weights_only=True)
+        assert torch.equal(loaded.sync_features, features.sync_features)
+        assert loaded.audio_length_in_s == features.audio_length_in_s
+
     def test_features_in_place_of_video(self, shared_pipe, features):
         expected = generate(shared_pipe, video=frames(), fps=25)
         assert np.array_equal(generate(shared_pipe, video_features=features), expected)
@@ -275,6 +283,23 @@ class TestSampling:
         # Another way to the same place: twelve steps stay near the fine solution, half the noise would not.
         assert (latents - fine_latents).norm() / fine_latents.norm() < 0.2
 
+    @pytest.mark.parametrize("scheduler_class", [UniPCMultistepScheduler, EulerDiscreteScheduler])
+    def test_schedulers_for_other_diffusions_are_refused(self, pipe, features, scheduler_class):
+        pipe.scheduler = scheduler_class.from_config(pipe.scheduler.config)
+        with pytest.raises(InputError, match=rf"{scheduler_class.__name__} for another kind of diffusion"):
+            generate(pipe, video_features=features)
+
+    def test_a_scheduler_without_own_grids(self, pipe, features):
+        pipe.scheduler = FlowMatchHeunDiscreteScheduler()
+        with pytest.raises(InputError, match="`sigmas` was given, but FlowMatchHeunDiscreteScheduler"):
+            generate(pipe, video_features=features, sigmas=[1.0, 0.5])
+
+    def test_noise_of_the_scheduler_follows_the_seed(self, pipe, features):
+        pipe.scheduler = FlowMatchEulerDiscreteScheduler(stochastic_sampling=True)
+        takes = [generate(pipe, video_features=features, generator=generator(seed)) for seed in (0, 0, 1)]
+        assert np.array_equal(takes[0], takes[1])
+        assert not np.array_equal(takes[0], takes[2])
+
     def test_own_grid(self, shared_pipe, features):
         uniform = [1 - i / 3 for i in range(3)]
         expected = generate(shared_pipe, video_features=features)
@@ -365,6 +390,37 @@ class TestCallbacks:
         )
         assert sets == [2, 1, 1]
 
+    def test_guidance_that_was_off_stays_off(self, pipe, features):
+        def switch_on(pipe, step, timestep, tensors):
+            pipe._guidance_scale = 4.5
+            return {}
+
+        unguided = generate(pipe, video_features=features, guidance_scale=1.0)
+        switched = generate(pipe, video_features=features, guidance_scale=1.0, callback_on_step_end=switch_on)
+        assert np.array_equal(switched, unguided)
+
+    def test_guidance_can_end_under_a_cache(self, pipe, features):
+        def switch_off(pipe, step, timestep, tensors):
+            pipe._guidance_scale = 0.0
+            return {}
+
+        pipe.transformer.enable_cache(FirstBlockCacheConfig(threshold=10.0))
+        generate(pipe, video_features=features, num_inference_steps=4, callback_on_step_end=switch_off)
+
+    def test_an_aborted_call_leaves_no_trace(self, pipe, features):
+        def fail(pipe, step, timestep, tensors):
+            raise KeyboardInterrupt
+
+        pipe.transformer.enable_cache(
+            PyramidAttentionBroadcastConfig(
+                spatial_attention_block_skip_range=2, current_timestep_callback=lambda: pipe.current_timestep
+            )
+        )
+        expected = generate(pipe, video_features=features, num_inference_steps=6)
+        with pytest.raises(KeyboardInterrupt):
+            generate(pipe, video_features=features, num_inference_steps=6, callback_on_step_end=fail)
+        assert np.array_equal(generate(pipe, video_features=features, num_inference_steps=6), expected)
+
     def test_interrupt(self, pipe, features):
         calls = []
         pipe.transformer.register_forward_hook(lambda *_: calls.append(1))
@@ -412,20 +468,29 @@ class TestDiffusersFeatures:
         assert (latents - expected).norm() / expected.norm() < 0.1
         assert generate(half, video=frames(), fps=25).dtype == np.float32
 
-    @pytest.mark.parametrize("offload", ["model", "sequential", "group"])
-    def test_offload(self, pipe, offload):
+    @pytest.mark.parametrize("offload", ["model", "sequential", "leaf_level", "block_level"])
+    def test_offload(self, pipe, offload, tmp_path):
         expected = generate(pipe, video=frames(), fps=25)
-        # The device to compute on is the CPU here too; what is shown is that every weight is fetched when needed.
+        # The device to compute on is the CPU here too. What is shown is that every weight is fetched when it is
+        # needed: those that are not fetched are on the meta device, or hold garbage while they are on disk.
+        modules = {name: part for name, part in pipe.components.items() if isinstance(part, torch.nn.Module)}
         if offload == "model":
             pipe.enable_model_cpu_offload(device="cpu")
         elif offload == "sequential":
             # `enable_sequential_cpu_offload` asks accelerate to move buffers too, which fails between CPU and CPU.
-            for component in pipe.components.values():
-                if isinstance(component, torch.nn.Module):
-                    cpu_offload(component, torch.device("cpu"), offload_buffers=False)
+            for module in modules.values():
+                cpu_offload(module, torch.device("cpu"), offload_buffers=False)
             assert pipe.transformer.proj_out.weight.device.type == "meta"
         else:
-            pipe.enable_group_offload(onload_device=torch.device("cpu"), offload_type="leaf_level")
+            # Not the VAE: diffusers' `MMAudioVAE` reads buffers outside `forward`, where offloading cannot see it.
+            for name in modules.keys() - {"vae"}:
+                apply_group_offloading(
+                    modules[name],
+                    onload_device=torch.device("cpu"),
+                    offload_type=offload,
+                    num_blocks_per_group=1 if offload == "block_level" else None,
+                    offload_to_disk_path=str(tmp_path / name),
+                )
         for _ in range(2):
             np.testing.assert_allclose(generate(pipe, video=frames(), fps=25), expected, atol=1e-6)
 
@@ -475,9 +540,9 @@ class TestDiffusersFeatures:
         with pytest.raises(CheckpointError, match=r"unet\.lora_A"):
             pipe.load_lora_weights({"unet.lora_A": torch.zeros(1)})
 
-    def test_components_make_another_pipeline(self, shared_pipe, features):
-        other = VideoToAudioPipeline(**shared_pipe.components)
-        assert other.transformer is shared_pipe.transformer
+    def test_components_make_another_pipeline(self, shared_pipe):
+        assert VideoToAudioPipeline(**shared_pipe.components).transformer is shared_pipe.transformer
+        assert VideoToAudioPipeline.from_pipe(shared_pipe).transformer is shared_pipe.transformer
 
     def test_progress_bar(self, pipe, features, capfd):
         pipe.set_progress_bar_config(disable=False)
@@ -495,7 +560,15 @@ class TestBadInput:
             ({"prompt": []}, "expected a string or a list of strings"),
             ({"prompt": "a", "prompt_embeds": torch.zeros(1, TEXT_LENGTH, TEXT_DIM)}, "`prompt` and `prompt_embeds`"),
             ({"prompt_embeds": torch.full((1, TEXT_LENGTH, TEXT_DIM), torch.nan)}, "`prompt_embeds` contains NaN"),
-            ({"prompt_embeds": torch.zeros(1, 15, 20)}, r"`text_features` has shape \(1, 15, 20\)"),
+            ({"prompt_embeds": torch.zeros(1, 15, 20)}, r"`prompt_embeds` has shape \(1, 15, 20\)"),
+            ({"prompt_embeds": np.zeros((1, 40, 20))}, "`prompt_embeds` is of type ndarray"),
+            ({"video_features": (None, None, 1.0)}, "`video_features` is of type tuple"),
+            ({"prompt": "a", "guidance_scale": float("nan")}, "`guidance_scale` is nan"),
+            ({"prompt": "a", "guidance_scale": None}, "`guidance_scale` is None"),
+            ({"prompt": "a", "num_inference_steps": True}, "`num_inference_steps` is True"),
+            ({"prompt": "a", "generator": 42}, "`generator` is 42"),
+            ({"prompt": "a", "latents": torch.full((1, 250, 8), torch.nan)}, "`latents` contains NaN"),
+            ({"video": [frames()] * 2, "fps": 25, "prompt": ["a"] * 3}, "`video` has 2 items for a batch of 3"),
             ({"prompt": "a", "num_inference_steps": 0}, "`num_inference_steps` is 0"),
             ({"prompt": "a", "num_inference_steps": 2.5}, r"`num_inference_steps` is 2\.5"),
             ({"prompt": "a", "num_waveforms_per_prompt": 0}, "`num_waveforms_per_prompt` is 0"),
@@ -503,7 +576,7 @@ class TestBadInput:
             ({"prompt": "a", "audio_length_in_s": 0}, r"`audio_length_in_s`|duration is 0"),
             ({"prompt": "a", "audio_length_in_s": float("nan")}, "nan"),
             ({"prompt": "a", "output_type": "wav"}, "`output_type` is 'wav'"),
-            ({"prompt": "a", "generator": [generator()] * 2}, "list of 2; expected one for each of the 1"),
+            ({"prompt": "a", "generator": [generator()] * 2}, "list of 2; expected one for each of 1"),
             ({"prompt": "a", "latents": torch.zeros(1, 2, 3)}, r"`latents` has shape \(1, 2, 3\)"),
             ({"prompt": "a", "negative_prompt": ["b", "c"]}, "`negative_prompt` has 2 items for a batch of 1"),
             ({"prompt": "a", "callback_on_step_end_tensor_inputs": ["noise"]}, r"has \['noise'\]"),

@@ -139,6 +139,12 @@ def test_a_part_is_the_same_as_in_the_whole(tmp_path, file_name, codec):
     assert sync_numbers == frames_by_definition(times, 25, 30, start=4)
 
 
+def test_a_start_costs_no_sample_to_rounding():
+    assert 2.8 - 2.0 < 0.8
+    streams = read_video_streams(np.zeros((28, 4, 4, 3), np.uint8), fps=10, start_in_s=2.0)
+    assert (len(streams.sync_index), streams.duration_in_s) == (20, 0.8)
+
+
 def test_a_length_that_was_lost_to_rounding_may_be_asked_for(tmp_path):
     # Matroska makes 1.999 s of it. The last frame is held for the rest.
     path = write_clip(tmp_path / "clip.mkv", [Fraction(i, 24) for i in range(48)])
@@ -208,11 +214,23 @@ def test_pictures_arrays_and_tensors_are_read_alike():
         assert torch.equal(streams.sync_index, expected.sync_index)
 
 
-def test_a_still_picture_is_shown_for_the_length_of_the_sound():
-    streams = read_video_streams(Image.fromarray(numbered_picture(5)), audio_length_in_s=2.0)
-    assert streams.clip_frames.shape == (1, 3, 384, 384)
-    assert streams.sync_frames.shape == (1, 3, 224, 224)
-    assert shown_numbers(streams) == ([5] * 16, [5] * 50)
+@pytest.mark.parametrize("num_sync_frames", [16, 23, 24, 50])
+def test_segments_have_16_frames_and_begin_every_8(num_sync_frames):
+    video = np.broadcast_to(np.arange(20, dtype=np.uint8)[:, None, None, None], (20, 4, 4, 3))
+    streams = read_video_streams(video, fps=8, audio_length_in_s=num_sync_frames / 25)
+    assert len(streams.sync_index) == num_sync_frames
+    assert streams.sync_segments.dtype == torch.int64
+    assert torch.equal(streams.sync_segments, streams.sync_index.unfold(0, 16, 8))
+
+
+@pytest.mark.parametrize("number_type", [int, np.int64, np.float32, Fraction])
+def test_any_number_is_a_time(number_type):
+    video = np.stack([numbered_picture(i, 48, 64) for i in range(20)])
+    streams = read_video_streams(
+        video, fps=number_type(5), start_in_s=number_type(1), audio_length_in_s=number_type(2)
+    )
+    assert shown_numbers(streams)[0] == [5, 5, 6, 6, 7, 8, 8, 9, 10, 10, 11, 11, 12, 13, 13, 14]
+    assert type(streams.duration_in_s) is float
 
 
 @pytest.mark.parametrize("rotation", ROTATION_MATRICES)
@@ -285,19 +303,32 @@ def test_memory_does_not_hold_the_decoded_video(tmp_path):
     [
         ({"sampling": "original"}, "`sampling` is 'original'"),
         ({"start_in_s": -1.0}, "`start_in_s` is -1.0"),
-        ({"start_in_s": 2.0}, r"`start_in_s` is 2.0 .* lasts 1.000 s"),
-        ({"audio_length_in_s": 1.5}, r"`audio_length_in_s` is 1.5, .* lasts 1.000 s"),
+        ({"start_in_s": 2.0}, r"^`start_in_s` is 2\.0, but the video lasts 1\.000 s; begin earlier"),
+        ({"start_in_s": 2.0, "audio_length_in_s": 1.0}, r"^`start_in_s` is 2\.0, but the video lasts 1\.000 s"),
+        ({"start_in_s": 2.0, "sampling": "mmaudio"}, r"^`start_in_s` is 2\.0, but the last frame .* at 0\.900 s"),
+        ({"audio_length_in_s": 1.5}, r"^`audio_length_in_s` is 1\.5, .* has 1\.000 s"),
+        (
+            {"start_in_s": 0.25, "audio_length_in_s": 1.5},
+            r"^`audio_length_in_s` is 1\.5, .* has 0\.750 s from `start_in_s` \(0\.25\)",
+        ),
         ({"audio_length_in_s": 0.5}, "0.5 s; it has to be at least 0.64 s"),
         ({"start_in_s": 0.5}, "0.5 s; it has to be at least 0.64 s"),
         ({"fps": None}, "`fps` is None"),
         ({"fps": 0.0}, "`fps` is 0.0"),
+        ({"fps": "25"}, "`fps` is '25', of type str; pass a number"),
+        ({"fps": True}, "`fps` is True, of type bool"),
+        ({"start_in_s": "0"}, "`start_in_s` is '0', of type str"),
+        ({"start_in_s": None}, "`start_in_s` is None, of type NoneType"),
+        ({"audio_length_in_s": "1"}, "`audio_length_in_s` is '1', of type str"),
         ({"video": []}, "list of nothing"),
         ({"video": [np.zeros((4, 4, 3), np.uint8)]}, "list of ndarray"),
         ({"video": np.zeros((10, 4, 4, 3))}, "dtype float64"),
         ({"video": np.zeros((10, 4, 4), np.uint8)}, r"shape \(10, 4, 4\)"),
         ({"video": torch.zeros(0, 3, 4, 4, dtype=torch.uint8)}, r"shape \(0, 3, 4, 4\)"),
         ({"video": 5, "fps": None}, "type int"),
-        ({"video": Image.new("RGB", (4, 4))}, "`audio_length_in_s` is None"),
+        ({"video": Image.new("RGB", (4, 4))}, "single PIL image; pass a picture as `image=`"),
+        ({"video": [Image.new("RGB", (0, 4))]}, "size 0 x 4"),
+        ({"video": [Image.new("F", (4, 4))]}, "mode 'F'"),
         ({"video": b"0", "fps": 25.0}, "a video file has its own frame rate"),
     ],
 )

@@ -208,6 +208,53 @@ def test_the_sample_keeps_its_dtype_and_is_computed_in_float32(scheduler_class):
     assert relative_error(rounded.float(), expected) < 25 * 2**-9
 
 
+@pytest.mark.parametrize("scheduler_class", ALL)
+def test_a_float64_sample_is_computed_in_float64(scheduler_class):
+    field = GaussianField()
+    narrow = integrate(scheduler_class(), field, field.start, num_inference_steps=25)
+    wide = integrate(scheduler_class(), field, field.start.double(), num_inference_steps=25)
+    assert wide.dtype == torch.float64
+    # Float32 rounding parts the two by no more than 1e-6; computed in float32, they would be equal.
+    assert 0 < relative_error(wide, narrow) < 1e-6
+
+
+@pytest.mark.parametrize("scheduler_class", ALL)
+def test_a_step_keeps_no_tensor_of_the_caller(scheduler_class):
+    """A caller may write into what it passed, as compiled networks do that reuse the memory of their outputs."""
+    field = GaussianField()
+    expected = integrate(scheduler_class(), field, field.start, num_inference_steps=5)
+    scheduler, found = scheduler_class(), field.start
+    scheduler.set_timesteps(5)
+    for timestep in scheduler.timesteps:
+        model_output, sample = field(found, timestep / 1000), found.clone()
+        found = scheduler.step(model_output, timestep, sample).prev_sample
+        model_output.fill_(torch.nan)
+        sample.fill_(torch.nan)
+    assert torch.equal(found, expected)
+
+
+@pytest.mark.parametrize("scheduler_class", ALL)
+def test_a_step_changes_no_tensor_of_the_caller(scheduler_class):
+    scheduler, sample, model_output = scheduler_class(), torch.zeros(3), torch.ones(3)
+    scheduler.set_timesteps(4)
+    for timestep in scheduler.timesteps:
+        scheduler.step(model_output, timestep, sample)
+    assert torch.equal(sample, torch.zeros(3))
+    assert torch.equal(model_output, torch.ones(3))
+
+
+@pytest.mark.parametrize(("index", "end"), [(2, -1.0), (3, 6.0)])
+def test_midpoint_carries_on_a_change_made_between_steps_but_not_within_one(index, end):
+    scheduler = FlowMatchGridMidpointScheduler()
+    scheduler.set_timesteps(5)
+    sample = torch.zeros(3)
+    for i, timestep in enumerate(scheduler.timesteps):
+        sample = scheduler.step(torch.ones(3), timestep, sample).prev_sample
+        if i == index:
+            sample += 7
+    torch.testing.assert_close(sample, torch.full((3,), end))
+
+
 def test_multistep_keeps_a_change_made_between_the_steps():
     """A callback may replace the latents; in a constant field the change then arrives at the end unaltered."""
     scheduler = FlowMatchGridMultistepScheduler()
@@ -226,6 +273,12 @@ def test_scale_noise_interpolates_at_any_timestep():
     noisy = scheduler.scale_noise(data, torch.tensor([0.0, 333.0, 1000.0]), noise)
     torch.testing.assert_close(noisy[:, 0, 0], torch.tensor([2.0, 2.0 + 0.333 * 8, 10.0]))
     torch.testing.assert_close(scheduler.scale_noise(data, torch.tensor(500.0), noise), torch.full((3, 4, 5), 6.0))
+
+
+@pytest.mark.parametrize("scheduler_class", ALL)
+def test_the_length_is_the_number_of_training_timesteps(scheduler_class):
+    ours = scheduler_class(num_train_timesteps=500)
+    assert len(ours) == len(FlowMatchEulerDiscreteScheduler.from_config(ours.config)) == 500
 
 
 @pytest.mark.parametrize("scheduler_class", ALL)
@@ -305,6 +358,8 @@ def test_configuration_errors(arguments, message):
     [
         ({}, "both None"),
         ({"num_inference_steps": 0}, "`num_inference_steps` is 0"),
+        ({"num_inference_steps": 2.5}, r"`num_inference_steps` is 2\.5"),
+        ({"num_inference_steps": "7"}, "`num_inference_steps` is '7'"),
         ({"num_inference_steps": 3, "sigmas": [1.0, 0.5]}, r"`sigmas` has shape \(2,\)"),
         ({"sigmas": []}, r"`sigmas` has shape \(0,\)"),
         ({"sigmas": [1.0, 0.5, 0.5]}, "fall strictly"),

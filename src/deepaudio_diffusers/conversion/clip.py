@@ -7,16 +7,15 @@ licence) at a frame size of 384 pixels.
 """
 
 import re
-from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
-from accelerate import init_empty_weights
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer, CLIPVisionConfig
 
 from ..errors import CheckpointError
 from ..models.encoder_clip import CLIPFrameEncoder
-from .state_dict import load_strictly
+from .state_dict import add_once, build_model, shape_of
 
 
 # What compares pooled texts with images; the text model here gives the hidden states of all tokens instead.
@@ -57,12 +56,15 @@ def map_clip_state_dict(
 
     Returns:
         `tuple[dict, dict]`: State dicts for [`CLIPFrameEncoder`] and `CLIPTextModel`.
+
+    Raises:
+        CheckpointError: When two keys become one.
     """
     vision, text = {}, {}
     for original_key, tensor in original_state_dict.items():
         if original_key == "visual.proj":
             # Stored as (width, embedding), applied from the right.
-            vision["visual_projection.weight"] = tensor.T.contiguous()
+            add_once(vision, "visual_projection.weight", tensor.T.contiguous())
         elif original_key.startswith(_VISION_PREFIX):
             _add(vision, original_key.removeprefix(_VISION_PREFIX), _VISION_RENAMES, tensor)
         elif original_key not in _UNUSED_KEYS:
@@ -78,10 +80,10 @@ def _add(state_dict: dict[str, torch.Tensor], key: str, renames: dict[str, str],
     for old, new in _LAYER_RENAMES.items():
         key = key.replace(old, new)
     if "{}" in key:
-        for letter, part in zip("qkv", tensor.chunk(3), strict=True):
-            state_dict[key.format(letter)] = part
+        for letter, part in zip("qkv", tensor.tensor_split(3), strict=True):
+            add_once(state_dict, key.format(letter), part)
     else:
-        state_dict[key] = tensor
+        add_once(state_dict, key, tensor)
 
 
 def infer_clip_configs(
@@ -109,29 +111,25 @@ def infer_clip_configs(
         CheckpointError: When the state dict is not that of a CLIP with a vision transformer, or its positional table
             is not made for `image_size`.
     """
-
-    def shape(key: str) -> torch.Size:
-        if key not in original_state_dict:
-            raise CheckpointError(f"Not a checkpoint of a CLIP with a vision transformer: it has no {key!r}.")
-        return original_state_dict[key].shape
+    shape = partial(shape_of, original_state_dict, network="a CLIP with a vision transformer")
 
     def num_layers(prefix: str) -> int:
         pattern = re.escape(prefix) + r"transformer\.resblocks\.(\d+)\."
         return len({match[1] for key in original_state_dict if (match := re.match(pattern, key))})
 
-    vision_width, _, patch_size, _ = shape("visual.conv1.weight")
-    num_positions = shape("visual.positional_embedding")[0]
+    vision_width, _, patch_size, _ = shape("visual.conv1.weight", 4)
+    num_positions = shape("visual.positional_embedding", 2)[0]
     if num_positions != (image_size // patch_size) ** 2 + 1:
         raise CheckpointError(
             f"`image_size` is {image_size}, which makes {(image_size // patch_size) ** 2} patches of {patch_size} "
             f"pixels, but the checkpoint knows the positions of {num_positions - 1}; pass the frame size that it was "
             "trained for."
         )
-    vocab_size, text_width = shape("token_embedding.weight")
-    projection_dim = shape("visual.proj")[1]
+    vocab_size, text_width = shape("token_embedding.weight", 2)
+    projection_dim = shape("visual.proj", 2)[1]
     vision_config = CLIPVisionConfig(
         hidden_size=vision_width,
-        intermediate_size=shape("visual.transformer.resblocks.0.mlp.c_fc.weight")[0],
+        intermediate_size=shape("visual.transformer.resblocks.0.mlp.c_fc.weight", 2)[0],
         projection_dim=projection_dim,
         num_hidden_layers=num_layers(_VISION_PREFIX),
         num_attention_heads=vision_width // vision_head_width,
@@ -142,11 +140,11 @@ def infer_clip_configs(
     text_config = CLIPTextConfig(
         vocab_size=vocab_size,
         hidden_size=text_width,
-        intermediate_size=shape("transformer.resblocks.0.mlp.c_fc.weight")[0],
+        intermediate_size=shape("transformer.resblocks.0.mlp.c_fc.weight", 2)[0],
         projection_dim=projection_dim,
         num_hidden_layers=num_layers(""),
         num_attention_heads=text_width // text_head_width,
-        max_position_embeddings=shape("positional_embedding")[0],
+        max_position_embeddings=shape("positional_embedding", 2)[0],
         hidden_act=hidden_act,
         # The last two entries of the vocabulary start and end a text; what follows is filled with zeros.
         bos_token_id=vocab_size - 2,
@@ -175,13 +173,9 @@ def convert_clip(
     """
     vision_config, text_config = infer_clip_configs(original_state_dict, **config)
     vision, text = map_clip_state_dict(original_state_dict)
-    return _build(CLIPFrameEncoder, vision_config, vision), _build(CLIPTextModel, text_config, text)
-
-
-def _build(model_class: Callable, config: Any, state_dict: dict[str, torch.Tensor]):
-    with init_empty_weights(include_buffers=False):
-        model = model_class(config)
-    return load_strictly(model, state_dict)
+    image_encoder = build_model(lambda: CLIPFrameEncoder(vision_config), vision)
+    text_encoder = build_model(lambda: CLIPTextModel(text_config), text)
+    return image_encoder, text_encoder
 
 
 def build_clip_tokenizer(

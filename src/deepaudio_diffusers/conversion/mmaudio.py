@@ -8,13 +8,14 @@ the gate and value matrices of a gated feed-forward are stored as one here.
 """
 
 import re
+from functools import partial
 from typing import Any
 
 import torch
 
 from ..errors import CheckpointError
 from ..models.transformer_mmaudio import MMAudioTransformer1DModel
-from .state_dict import build_model
+from .state_dict import add_once, build_model, shape_of
 
 
 # Tables that old checkpoints carry and the networks compute.
@@ -72,9 +73,7 @@ def _rename(key: str) -> str:
     return key
 
 
-def map_mmaudio_transformer_state_dict(
-    original_state_dict: dict[str, torch.Tensor], **_: Any
-) -> dict[str, torch.Tensor]:
+def map_mmaudio_transformer_state_dict(original_state_dict: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """Rename and rearrange the tensors of an original state dict, without looking at whether it is complete.
 
     Args:
@@ -82,24 +81,33 @@ def map_mmaudio_transformer_state_dict(
 
     Returns:
         `dict[str, torch.Tensor]`: State dict for [`MMAudioTransformer1DModel`].
+
+    Raises:
+        CheckpointError: When a gate of a feed-forward has no value matrix of its shape, or two keys become one.
     """
+    # Name of each gate -> name of the value matrix that is stored with it here.
+    value_keys = {
+        key: key.removesuffix("w1.weight") + "w3.weight" for key in original_state_dict if key.endswith(".w1.weight")
+    }
     state_dict = {}
     for original_key, tensor in original_state_dict.items():
-        if original_key in _COMPUTED_KEYS:
+        if original_key in _COMPUTED_KEYS or original_key in value_keys.values():
             continue
         key = _rename(original_key)
         if "{}" in key:
             for offset, letter in enumerate("qkv"):
-                state_dict[key.format(letter)] = tensor[offset::3].contiguous()
-        elif key.endswith(".w1.weight"):
-            value = original_state_dict.get(original_key.replace(".w1.", ".w3."))
-            if value is None:
-                raise CheckpointError(f"The checkpoint has {original_key!r} but no matching '.w3.weight'.")
-            state_dict[key.replace(".w1.", ".proj_in.")] = torch.cat([tensor, value])
+                add_once(state_dict, key.format(letter), tensor[offset::3].contiguous())
+        elif original_key in value_keys:
+            value = original_state_dict.get(value_keys[original_key])
+            if value is None or value.shape != tensor.shape:
+                raise CheckpointError(
+                    f"The checkpoint has {original_key!r} but no '.w3.weight' of the same shape beside it."
+                )
+            add_once(state_dict, key.removesuffix("w1.weight") + "proj_in.weight", torch.cat([tensor, value]))
         elif key.endswith(".w2.weight"):
-            state_dict[key.replace(".w2.", ".proj_out.")] = tensor
-        elif not key.endswith(".w3.weight"):
-            state_dict[key] = tensor
+            add_once(state_dict, key.removesuffix("w2.weight") + "proj_out.weight", tensor)
+        else:
+            add_once(state_dict, key, tensor)
     return state_dict
 
 
@@ -116,31 +124,27 @@ def infer_mmaudio_transformer_config(original_state_dict: dict[str, torch.Tensor
     Raises:
         CheckpointError: When the state dict is not that of MMAudio's velocity network.
     """
-
-    def shape(key: str) -> torch.Size:
-        if key not in original_state_dict:
-            raise CheckpointError(f"Not a checkpoint of MMAudio's velocity network: it has no {key!r}.")
-        return original_state_dict[key].shape
+    shape = partial(shape_of, original_state_dict, network="MMAudio's velocity network")
 
     def count(prefix: str) -> int:
         return len({key.split(".")[1] for key in original_state_dict if key.startswith(prefix)})
 
-    hidden_size, latent_channels, _ = shape("audio_input_proj.0.weight")
-    text_length, text_dim = shape("empty_string_feat")
+    hidden_size, latent_channels, _ = shape("audio_input_proj.0.weight", 3)
+    text_length, text_dim = shape("empty_string_feat", 2)
     is_v2 = "clip_input_proj.2.w1.weight" in original_state_dict
     config = {
         "latent_channels": latent_channels,
-        "clip_dim": shape("clip_input_proj.0.weight")[1],
-        "sync_dim": shape("sync_input_proj.0.weight")[1],
+        "clip_dim": shape("clip_input_proj.0.weight", 2)[1],
+        "sync_dim": shape("sync_input_proj.0.weight", 3)[1],
         "text_dim": text_dim,
         "text_length": text_length,
         "hidden_size": hidden_size,
-        "num_attention_heads": hidden_size // shape("joint_blocks.0.latent_block.attn.q_norm.weight")[0],
+        "num_attention_heads": hidden_size // shape("joint_blocks.0.latent_block.attn.q_norm.weight", 1)[0],
         "num_layers": count("joint_blocks."),
         "num_single_layers": count("fused_blocks."),
         "conv_activation": "silu" if is_v2 else "selu",
         "linear_activation": "silu" if is_v2 else None,
-        "time_embed_channels": shape("t_embed.mlp.0.weight")[1],
+        "time_embed_channels": shape("t_embed.mlp.0.weight", 2)[1],
         "time_max_period": 1 if is_v2 else 10000,
     }
     rates = {20: 16000 / 512, 40: 44100 / 1024}
@@ -165,4 +169,6 @@ def convert_mmaudio_transformer(
         CheckpointError: When a key is missing, unknown, or has another shape.
     """
     config = infer_mmaudio_transformer_config(original_state_dict) | config
-    return build_model(MMAudioTransformer1DModel, config, map_mmaudio_transformer_state_dict(original_state_dict))
+    return build_model(
+        lambda: MMAudioTransformer1DModel.from_config(config), map_mmaudio_transformer_state_dict(original_state_dict)
+    )

@@ -48,7 +48,7 @@ def build_model_card(
         base_model=MMAUDIO_REPO,
         tags=["video-to-audio", "text-to-audio", "foley", "mmaudio", "deepaudio-diffusers"],
     )
-    weights = "\n".join(_weights_row(part, files[part.kind]) for part in recipe.parts)
+    weights = "\n".join(_weights_row(part) for part in recipe.parts)
     checksums = "\n".join(_checksum_row(part, files[part.kind]) for part in recipe.parts)
     options = "" if dtype == "float32" else f", dtype=torch.{dtype}"
     return ModelCard(f"""---
@@ -120,7 +120,7 @@ know rare sounds.
 """)
 
 
-def _weights_row(part: Part, file: SourceFile) -> str:
+def _weights_row(part: Part) -> str:
     components = ", ".join(f"`{component}`" for component in part.components)
     published = part.published
     return f"| {components} | {part.title} | [{published.repo_id}]({published.url}) | {published.licence} |"

@@ -1,8 +1,9 @@
 # Copyright 2026 The deepaudio-diffusers authors.
 # SPDX-License-Identifier: Apache-2.0
-"""The last step of every conversion: a state dict becomes a model, with no key left over on either side."""
+"""What all conversions share: reading shapes, collecting tensors, and building a model with no key left over."""
 
-from typing import Any, TypeVar
+from collections.abc import Callable
+from typing import TypeVar
 
 import torch
 from accelerate import init_empty_weights
@@ -13,17 +14,57 @@ from ..errors import CheckpointError
 ModelT = TypeVar("ModelT", bound=torch.nn.Module)
 
 
-def load_strictly(model: ModelT, state_dict: dict[str, torch.Tensor]) -> ModelT:
-    """Give `model` the tensors of `state_dict` without copying them, and put it into evaluation mode.
+def shape_of(state_dict: dict[str, torch.Tensor], key: str, num_axes: int, network: str) -> torch.Size:
+    """The shape of a tensor that tells something of the configuration of `network`.
+
+    Raises:
+        CheckpointError: When the tensor is missing or has not `num_axes` axes.
+    """
+    if key not in state_dict:
+        raise CheckpointError(f"Not a checkpoint of {network}: it has no {key!r}.")
+    shape = state_dict[key].shape
+    if len(shape) != num_axes:
+        raise CheckpointError(
+            f"Not a checkpoint of {network}: {key!r} has shape {tuple(shape)}; a tensor with {num_axes} axes is "
+            "expected."
+        )
+    return shape
+
+
+def add_once(state_dict: dict[str, torch.Tensor], key: str, tensor: torch.Tensor) -> None:
+    """Add a tensor to a state dict.
+
+    Raises:
+        CheckpointError: When `key` is taken: two tensors of the original have become one.
+    """
+    if key in state_dict:
+        raise CheckpointError(
+            f"The checkpoint has two tensors for {key!r}. Check that it is not made of two versions of a network."
+        )
+    state_dict[key] = tensor
+
+
+def build_model(
+    make: Callable[[], ModelT], state_dict: dict[str, torch.Tensor], computed: tuple[str, ...] = ()
+) -> ModelT:
+    """Make a model with the given tensors, and put it into evaluation mode.
+
+    The weights are never allocated twice: the model is born on the meta device and takes the given tensors. Tensors
+    that a model computes itself and does not store are computed as usual.
 
     Args:
-        model (`torch.nn.Module`): Any model, on any device; the meta device saves memory.
-        state_dict (`dict[str, torch.Tensor]`): One tensor for every persistent tensor of the model.
+        make (`Callable[[], torch.nn.Module]`): Makes the model from its configuration.
+        state_dict (`dict[str, torch.Tensor]`): One tensor for every persistent tensor of the model but the `computed`.
+        computed (`tuple[str, ...]`, defaults to `()`): First parts of the names of tensors that the model stores and
+            computes itself all the same.
 
     Raises:
         CheckpointError: When a key is missing, unknown, or has another shape. The message names up to five of them.
     """
-    expected = model.state_dict()
+    with init_empty_weights(include_buffers=False):
+        model = make()
+    own = {key: tensor for key, tensor in model.state_dict().items() if key.startswith(computed)}
+    expected = {key: tensor for key, tensor in model.state_dict().items() if key not in own}
     problems = {
         "missing": sorted(expected.keys() - state_dict.keys()),
         "unknown": sorted(state_dict.keys() - expected.keys()),
@@ -43,16 +84,5 @@ def load_strictly(model: ModelT, state_dict: dict[str, torch.Tensor]) -> ModelT:
             f"The checkpoint does not fit {type(model).__name__}: {'; '.join(found)}. "
             "Check that the file belongs to this model and is complete."
         )
-    model.load_state_dict(state_dict, strict=True, assign=True)
+    model.load_state_dict(state_dict | own, strict=True, assign=True)
     return model.eval()
-
-
-def build_model(model_class: type[ModelT], config: dict[str, Any], state_dict: dict[str, torch.Tensor]) -> ModelT:
-    """Build a diffusers model from its configuration and load `state_dict` into it; see `load_strictly`.
-
-    The weights are never allocated twice: the model is born on the meta device and takes the given tensors. Tensors
-    that a model computes itself (non-persistent buffers) are computed as usual.
-    """
-    with init_empty_weights(include_buffers=False):
-        model = model_class.from_config(config)
-    return load_strictly(model, state_dict)

@@ -8,13 +8,13 @@ applied, because the network embeds pairs of frames.
 """
 
 import re
+from functools import partial
 from typing import Any
 
 import torch
 
-from ..errors import CheckpointError
 from ..models.encoder_synchformer import SynchformerVideoEncoder
-from .state_dict import build_model
+from .state_dict import add_once, build_model, shape_of
 
 
 # Width of an attention head in every published network; a state dict does not tell it.
@@ -66,7 +66,7 @@ def _rename(key: str) -> str:
     return key
 
 
-def map_synchformer_state_dict(original_state_dict: dict[str, torch.Tensor], **_: Any) -> dict[str, torch.Tensor]:
+def map_synchformer_state_dict(original_state_dict: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """Rename and split the tensors of the visual branch, without looking at whether it is complete.
 
     Args:
@@ -75,6 +75,9 @@ def map_synchformer_state_dict(original_state_dict: dict[str, torch.Tensor], **_
 
     Returns:
         `dict[str, torch.Tensor]`: State dict for [`SynchformerVideoEncoder`].
+
+    Raises:
+        CheckpointError: When two keys become one.
     """
     state_dict = {}
     for original_key, tensor in _visual_branch(original_state_dict).items():
@@ -82,10 +85,10 @@ def map_synchformer_state_dict(original_state_dict: dict[str, torch.Tensor], **_
             continue
         key = _rename(original_key)
         if "{}" in key:
-            for letter, part in zip("qkv", tensor.chunk(3), strict=True):
-                state_dict[key.format(letter)] = part
+            for letter, part in zip("qkv", tensor.tensor_split(3), strict=True):
+                add_once(state_dict, key.format(letter), part)
         else:
-            state_dict[key] = tensor
+            add_once(state_dict, key, tensor)
     return state_dict
 
 
@@ -103,23 +106,18 @@ def infer_synchformer_config(original_state_dict: dict[str, torch.Tensor]) -> di
         CheckpointError: When the state dict has no visual branch of Synchformer.
     """
     visual = _visual_branch(original_state_dict)
-
-    def shape(key: str) -> torch.Size:
-        if key not in visual:
-            raise CheckpointError(f"Not a checkpoint of Synchformer's visual branch: it has no {_PREFIX + key!r}.")
-        return visual[key].shape
-
-    hidden_size, _, tubelet_size, patch_size, _ = shape("patch_embed_3d.proj.weight")
-    num_patches = shape("pos_embed")[1] - 1
+    shape = partial(shape_of, visual, network="Synchformer's visual branch")
+    hidden_size, _, tubelet_size, patch_size, _ = shape("patch_embed_3d.proj.weight", 5)
+    num_patches = shape("pos_embed", 3)[1] - 1
     return {
         "hidden_size": hidden_size,
         "num_layers": len({key.split(".")[1] for key in visual if key.startswith("blocks.")}),
         "num_attention_heads": max(1, hidden_size // HEAD_SIZE),
-        "mlp_ratio": shape("blocks.0.mlp.fc1.weight")[0] / hidden_size,
+        "mlp_ratio": shape("blocks.0.mlp.fc1.weight", 2)[0] / hidden_size,
         "image_size": round(num_patches**0.5) * patch_size,
         "patch_size": patch_size,
         "tubelet_size": tubelet_size,
-        "num_frames": shape("temp_embed")[1] * tubelet_size,
+        "num_frames": shape("temp_embed", 3)[1] * tubelet_size,
     }
 
 
@@ -138,4 +136,6 @@ def convert_synchformer(original_state_dict: dict[str, torch.Tensor], **config: 
         CheckpointError: When a key of the visual branch is missing, unknown, or has another shape.
     """
     config = infer_synchformer_config(original_state_dict) | config
-    return build_model(SynchformerVideoEncoder, config, map_synchformer_state_dict(original_state_dict))
+    return build_model(
+        lambda: SynchformerVideoEncoder.from_config(config), map_synchformer_state_dict(original_state_dict)
+    )

@@ -8,14 +8,14 @@ they are trained and normalises them before use; diffusers stores them normalise
 """
 
 import math
+from functools import partial
 from typing import Any
 
 import torch
-from accelerate import init_empty_weights
 from diffusers import MMAudioVAE
 
 from ..errors import CheckpointError
-from .state_dict import load_strictly
+from .state_dict import build_model, shape_of
 
 
 # Mel front ends of the published networks by number of mel bins. Those of 80 bins are base-10 logarithms.
@@ -35,7 +35,7 @@ def _normalise(weight: torch.Tensor) -> torch.Tensor:
     return weight / (_EPS + rms) / math.sqrt(fan_in)
 
 
-def map_mmaudio_vae_state_dict(original_state_dict: dict[str, torch.Tensor], **_: Any) -> dict[str, torch.Tensor]:
+def map_mmaudio_vae_state_dict(original_state_dict: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """Normalise and rename the tensors of an original state dict, without looking at whether it is complete.
 
     Args:
@@ -65,12 +65,7 @@ def infer_mmaudio_vae_config(original_state_dict: dict[str, torch.Tensor]) -> di
     Raises:
         CheckpointError: When the state dict is not that of MMAudio's VAE, or has no encoder.
     """
-
-    def shape(key: str) -> torch.Size:
-        if key not in original_state_dict:
-            raise CheckpointError(f"Not a checkpoint of MMAudio's VAE: it has no {key!r}.")
-        return original_state_dict[key].shape
-
+    shape = partial(shape_of, original_state_dict, num_axes=3, network="MMAudio's VAE")
     mel_bins, hidden_channels, _ = shape("decoder.conv_out.weight")
     if not any(key.startswith("encoder.") for key in original_state_dict):
         raise CheckpointError(
@@ -113,7 +108,8 @@ def convert_mmaudio_vae(original_state_dict: dict[str, torch.Tensor], **config: 
         CheckpointError: When the encoder or a key is missing, a key is unknown, or has another shape.
     """
     config = infer_mmaudio_vae_config(original_state_dict) | config
-    with init_empty_weights(include_buffers=False):
-        model = MMAudioVAE.from_config(config)
-    front_end = {key: value for key, value in model.state_dict().items() if key.startswith("mel_converter.")}
-    return load_strictly(model, map_mmaudio_vae_state_dict(original_state_dict) | front_end)
+    return build_model(
+        lambda: MMAudioVAE.from_config(config),
+        map_mmaudio_vae_state_dict(original_state_dict),
+        computed=("mel_converter.",),
+    )

@@ -13,7 +13,7 @@ import torch
 
 from ..errors import CheckpointError
 from ..models.vocoder_bigvgan import FILTER_TAPS, BigVGANVocoder, lowpass_filter
-from .state_dict import build_model
+from .state_dict import add_once, build_model, shape_of
 
 
 # (magnitude, direction) of a normalised weight, in the notations of torch.nn.utils.weight_norm and of
@@ -41,7 +41,7 @@ def _multiply_out(generator: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]
                 raise CheckpointError(f"The checkpoint has {key!r} but no matching {prefix + direction_suffix!r}.")
             magnitude, direction = weights.pop(key), weights.pop(prefix + direction_suffix)
             norm = torch.linalg.vector_norm(direction, dim=(1, 2), keepdim=True)
-            weights[prefix + "weight"] = direction * (magnitude / norm)
+            add_once(weights, prefix + "weight", direction * (magnitude / norm))
     return weights
 
 
@@ -50,7 +50,7 @@ def _count(state_dict: dict[str, torch.Tensor], pattern: str) -> int:
     return len({match[1] for key in state_dict if (match := re.match(pattern, key))})
 
 
-def map_bigvgan_state_dict(original_state_dict: dict[str, Any], **_: Any) -> dict[str, torch.Tensor]:
+def map_bigvgan_state_dict(original_state_dict: dict[str, Any]) -> dict[str, torch.Tensor]:
     """Multiply out and rename the tensors of an original state dict, without looking at whether it is complete.
 
     Args:
@@ -61,7 +61,7 @@ def map_bigvgan_state_dict(original_state_dict: dict[str, Any], **_: Any) -> dic
 
     Raises:
         CheckpointError: When the stored low-pass filters are not the published ones, which [`BigVGANVocoder`]
-            computes.
+            computes, a magnitude has no direction, or two keys become one.
     """
     weights = _multiply_out(_generator(original_state_dict))
     num_kernels = max(1, _count(weights, r"resblocks\.(\d+)\.") // max(1, _count(weights, r"ups\.(\d+)\.")))
@@ -75,11 +75,13 @@ def map_bigvgan_state_dict(original_state_dict: dict[str, Any], **_: Any) -> dic
                     f"{FILTER_TAPS} taps; this vocoder has other activations than BigVGANVocoder."
                 )
             continue
-        key = re.sub(r"^ups\.(\d+)\.0\.", r"upsamplers.\1.", original_key)
-        key = re.sub(r"^resblocks\.(\d+)\.", lambda m: "resblocks.{}.{}.".format(*divmod(int(m[1]), num_kernels)), key)
+        key = re.sub(r"^ups\.(\d+)\.0\.", r"stages.\1.upsampler.", original_key)
+        key = re.sub(
+            r"^resblocks\.(\d+)\.", lambda m: "stages.{}.resblocks.{}.".format(*divmod(int(m[1]), num_kernels)), key
+        )
         # Even activations stand before the dilated convolutions, odd ones before the plain ones.
         key = re.sub(r"\.activations\.(\d+)\.", lambda m: f".activations{int(m[1]) % 2 + 1}.{int(m[1]) // 2}.", key)
-        state_dict[key.replace(".act.", ".")] = tensor
+        add_once(state_dict, key.replace(".act.", "."), tensor)
     return state_dict
 
 
@@ -102,7 +104,7 @@ def infer_bigvgan_config(original_state_dict: dict[str, Any]) -> dict[str, Any]:
     def weight_shape(module: str) -> torch.Size:
         for suffix in ("weight", *(direction_suffix for _, direction_suffix in _WEIGHT_NORM_SUFFIXES)):
             if f"{module}.{suffix}" in generator:
-                return generator[f"{module}.{suffix}"].shape
+                return shape_of(generator, f"{module}.{suffix}", 3, "a BigVGAN generator")
         raise CheckpointError(f"Not a checkpoint of a BigVGAN generator: it has no weight of {module!r}.")
 
     initial_channel, num_mels, _ = weight_shape("conv_pre")
@@ -139,4 +141,4 @@ def convert_bigvgan(original_state_dict: dict[str, Any], **config: Any) -> BigVG
         CheckpointError: When a key is missing, unknown, or has another shape, or the activations have another filter.
     """
     config = infer_bigvgan_config(original_state_dict) | config
-    return build_model(BigVGANVocoder, config, map_bigvgan_state_dict(original_state_dict))
+    return build_model(lambda: BigVGANVocoder.from_config(config), map_bigvgan_state_dict(original_state_dict))

@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
+from numbers import Integral
 from pathlib import Path
 
 import av
@@ -57,7 +58,7 @@ def write_audio(path: str | os.PathLike, audio: np.ndarray | torch.Tensor, sampl
         MediaError: The file cannot be written.
     """
     format_name, codec = _format_of(path, AUDIO_FORMATS)
-    samples = _samples_of(audio, sampling_rate)
+    samples, sampling_rate = _samples_of(audio), _rate_of(sampling_rate)
     with _complete_file(path, format_name) as container:
         stream = container.add_stream(codec, rate=sampling_rate, layout=LAYOUTS[len(samples)])
         for start in range(0, samples.shape[1], sampling_rate):
@@ -86,7 +87,7 @@ def write_audio_into_video(
             `NoVideoStreamError` and `EmptyMediaError` if there are no pictures.
     """
     format_name, codec = _format_of(output, VIDEO_FORMATS)
-    samples = _samples_of(audio, sampling_rate)
+    samples, sampling_rate = _samples_of(audio), _rate_of(sampling_rate)
     if _is_same_file(source, output):
         raise InputError(f"`output` is the source {source_name(source)} itself; pass another path.")
     info = probe(source)
@@ -181,10 +182,15 @@ def _is_same_file(source: MediaSource, output: str | os.PathLike) -> bool:
     return Path(path).exists() and Path(output).exists() and os.path.samefile(path, output)
 
 
-def _samples_of(audio: np.ndarray | torch.Tensor, sampling_rate: int) -> np.ndarray:
-    """Check `audio` and give it as float32 of shape `(channels, num_samples)`."""
-    if not isinstance(sampling_rate, int) or sampling_rate <= 0:
+def _rate_of(sampling_rate: int) -> int:
+    """Check `sampling_rate`, which may be an integer of numpy, and give it as an int."""
+    if not isinstance(sampling_rate, Integral) or isinstance(sampling_rate, bool) or sampling_rate <= 0:
         raise InputError(f"`sampling_rate` is {sampling_rate!r}; expected samples per second as a positive int.")
+    return int(sampling_rate)
+
+
+def _samples_of(audio: np.ndarray | torch.Tensor) -> np.ndarray:
+    """Check `audio` and give it as float32 of shape `(channels, num_samples)`."""
     if isinstance(audio, torch.Tensor) and audio.is_floating_point():
         samples = audio.detach().float().cpu().numpy()
     elif isinstance(audio, np.ndarray) and np.issubdtype(audio.dtype, np.floating):

@@ -535,6 +535,19 @@ class MMAudioTransformer1DModel(
     ]
     _repeated_blocks = ["MMAudioTransformerBlock", "MMAudioSingleTransformerBlock"]
     _keep_in_fp32_modules = ["time_embed", "latent_statistics"]
+    # These also work outside `forward`, for conditions and latent statistics, so that block-level offloading has to
+    # fetch each of them by itself.
+    _group_offload_block_modules = [
+        "clip_embedder",
+        "sync_embedder",
+        "text_embedder",
+        "sync_pos_embed",
+        "clip_pooled_proj",
+        "text_pooled_proj",
+        "pooled_ff",
+        "null_features",
+        "latent_statistics",
+    ]
     _skip_layerwise_casting_patterns = ["norm", "time_embed", "latent_statistics", "null_features", "sync_pos_embed"]
 
     @register_to_config
@@ -638,6 +651,7 @@ class MMAudioTransformer1DModel(
         return self.latent_statistics(latents, inverse=True)
 
     @apply_forward_hook
+    @apply_lora_scale("attention_kwargs")
     def encode_conditions(
         self,
         clip_features: torch.Tensor | None,
@@ -645,6 +659,7 @@ class MMAudioTransformer1DModel(
         text_features: torch.Tensor | None,
         num_clip_tokens: int,
         num_sync_tokens: int,
+        attention_kwargs: dict | None = None,
     ) -> MMAudioConditions:
         r"""
         Compute what the network needs of its conditions, once for all time steps.
@@ -658,6 +673,7 @@ class MMAudioTransformer1DModel(
                 L2-normalised CLIP token states.
             num_clip_tokens (`int`): Number of CLIP tokens; null features need to be told.
             num_sync_tokens (`int`): Number of Synchformer tokens.
+            attention_kwargs (`dict`, *optional*): `scale` is the strength of loaded LoRA weights.
 
         `None` stands for the null feature of that modality. Features whose batch size is 1 serve every item of the
         others, so conditions without any given feature have batch size 1.
@@ -669,10 +685,18 @@ class MMAudioTransformer1DModel(
             InputError: When the shape of a feature does not fit.
         """
         config = self.config
-        self._check_features("clip_features", clip_features, num_clip_tokens, config.clip_dim)
-        self._check_features("sync_features", sync_features, num_sync_tokens, config.sync_dim)
-        self._check_features("text_features", text_features, config.text_length, config.text_dim)
-        if num_sync_tokens % SYNC_TOKENS_PER_SEGMENT != 0:
+        for name, features, num_tokens, num_channels in (
+            ("clip_features", clip_features, num_clip_tokens, config.clip_dim),
+            ("sync_features", sync_features, num_sync_tokens, config.sync_dim),
+            ("text_features", text_features, config.text_length, config.text_dim),
+        ):
+            if features is not None and (features.ndim != 3 or features.shape[1:] != (num_tokens, num_channels)):
+                raise InputError(
+                    f"`{name}` has shape {tuple(features.shape)}; expected (batch_size, {num_tokens}, {num_channels})."
+                )
+        if num_clip_tokens < 1:
+            raise InputError(f"`num_clip_tokens` is {num_clip_tokens}; at least one is needed.")
+        if num_sync_tokens < 1 or num_sync_tokens % SYNC_TOKENS_PER_SEGMENT != 0:
             raise InputError(
                 f"`num_sync_tokens` is {num_sync_tokens}; Synchformer gives {SYNC_TOKENS_PER_SEGMENT} tokens for each "
                 "of its segments, so it must be a multiple of that."
@@ -698,14 +722,6 @@ class MMAudioTransformer1DModel(
             pooled=self.pooled_ff(pooled),
         )
         return conditions.expand(batch_sizes.pop()) if batch_sizes else conditions
-
-    def _check_features(self, name: str, features: torch.Tensor | None, num_tokens: int, num_channels: int) -> None:
-        if features is None:
-            return
-        if features.ndim != 3 or features.shape[1:] != (num_tokens, num_channels):
-            raise InputError(
-                f"`{name}` has shape {tuple(features.shape)}; expected (batch_size, {num_tokens}, {num_channels})."
-            )
 
     @apply_lora_scale("attention_kwargs")
     def forward(
@@ -751,7 +767,19 @@ class MMAudioTransformer1DModel(
         batch_size, num_latents, _ = hidden_states.shape
         if timestep.shape != (batch_size,):
             raise InputError(f"`timestep` has shape {tuple(timestep.shape)}; expected ({batch_size},).")
+        features = {
+            "clip_features": clip_features,
+            "sync_features": sync_features,
+            "text_features": text_features,
+        }
+        given = [name for name, tensor in features.items() if tensor is not None]
         if conditions is None:
+            wrong = [name for name in given if features[name].shape[0] not in (1, batch_size)]
+            if wrong:
+                raise InputError(
+                    f"`{wrong[0]}` has batch size {features[wrong[0]].shape[0]} for {batch_size} `hidden_states`; "
+                    "pass one, or one for each."
+                )
             rate = self.config.latents_per_second
             if clip_features is None:
                 num_clip_tokens = num_clip_frames_of_latents(num_latents, rate)
@@ -764,13 +792,15 @@ class MMAudioTransformer1DModel(
             conditions = self.encode_conditions(
                 clip_features, sync_features, text_features, num_clip_tokens, num_sync_tokens
             )
-            if conditions.pooled.shape[0] == 1:
-                conditions = conditions.expand(batch_size)
+        elif given:
+            raise InputError(f"`conditions` and `{given[0]}` were given; the conditions hold the features already.")
+        if conditions.pooled.shape[0] == 1:
+            conditions = conditions.expand(batch_size)
         num_sets, remainder = divmod(conditions.pooled.shape[0], batch_size)
         if remainder != 0 or num_sets == 0:
             raise InputError(
-                f"The conditions have batch size {conditions.pooled.shape[0]}; expected a multiple of the batch size "
-                f"of `hidden_states` ({batch_size})."
+                f"`conditions` has batch size {conditions.pooled.shape[0]}; expected a multiple of the batch size of "
+                f"`hidden_states` ({batch_size})."
             )
 
         # 1. Embed. The latents and the time are the same in every condition set.
@@ -793,39 +823,22 @@ class MMAudioTransformer1DModel(
 
         # 3. Transformer blocks.
         encoder_hidden_states = torch.cat([conditions.clip_states, conditions.text_states], dim=1)
+        placement = (temb, sync_temb, sync_index, num_clip_tokens, latent_rotary_emb, clip_rotary_emb)
         for block in self.transformer_blocks:
             if torch.is_grad_enabled() and self.gradient_checkpointing:
                 hidden_states, encoder_hidden_states = self._gradient_checkpointing_func(
-                    block,
-                    hidden_states,
-                    encoder_hidden_states,
-                    temb,
-                    sync_temb,
-                    sync_index,
-                    num_clip_tokens,
-                    latent_rotary_emb,
-                    clip_rotary_emb,
+                    block, hidden_states, encoder_hidden_states, *placement
                 )
             else:
-                hidden_states, encoder_hidden_states = block(
-                    hidden_states,
-                    encoder_hidden_states,
-                    temb,
-                    sync_temb,
-                    sync_index,
-                    num_clip_tokens,
-                    latent_rotary_emb,
-                    clip_rotary_emb,
-                )
+                hidden_states, encoder_hidden_states = block(hidden_states, encoder_hidden_states, *placement)
+        placement = (sync_temb, sync_index, latent_rotary_emb)
         for block in self.single_transformer_blocks:
             if torch.is_grad_enabled() and self.gradient_checkpointing:
                 hidden_states, encoder_hidden_states = self._gradient_checkpointing_func(
-                    block, hidden_states, encoder_hidden_states, sync_temb, sync_index, latent_rotary_emb
+                    block, hidden_states, encoder_hidden_states, *placement
                 )
             else:
-                hidden_states, encoder_hidden_states = block(
-                    hidden_states, encoder_hidden_states, sync_temb, sync_index, latent_rotary_emb
-                )
+                hidden_states, encoder_hidden_states = block(hidden_states, encoder_hidden_states, *placement)
 
         # 4. Velocity. The last norm sees the clip as a whole, without the Synchformer features: an oversight in the
         # original (hkchengrex/MMAudio#55) that its weights were trained with.

@@ -102,6 +102,34 @@ class BigVGANResidualBlock(nn.Module):
         return hidden_states
 
 
+class BigVGANStage(nn.Module):
+    """An upsampling, and the mean of the residual blocks that run in parallel after it."""
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        rate: int,
+        kernel_size: int,
+        resblock_kernel_sizes: tuple[int, ...],
+        resblock_dilation_sizes: tuple[tuple[int, ...], ...],
+    ):
+        super().__init__()
+        self.upsampler = nn.ConvTranspose1d(
+            in_channels, out_channels, kernel_size, stride=rate, padding=(kernel_size - rate) // 2
+        )
+        self.resblocks = nn.ModuleList(
+            [
+                BigVGANResidualBlock(out_channels, size, dilations)
+                for size, dilations in zip(resblock_kernel_sizes, resblock_dilation_sizes, strict=True)
+            ]
+        )
+
+    def forward(self, hidden_states: torch.Tensor) -> torch.Tensor:
+        hidden_states = self.upsampler(hidden_states)
+        return sum(resblock(hidden_states) for resblock in self.resblocks) / len(self.resblocks)
+
+
 class BigVGANVocoder(ModelMixin, ConfigMixin):
     r"""
     Turns mel spectrograms into waveforms.
@@ -150,27 +178,15 @@ class BigVGANVocoder(ModelMixin, ConfigMixin):
                 )
 
         self.conv_pre = nn.Conv1d(num_mels, upsample_initial_channel, 7, padding=3)
-        self.upsamplers = nn.ModuleList()
-        # One list for each upsampling: its parallel residual blocks.
-        self.resblocks = nn.ModuleList()
-        channels = upsample_initial_channel
-        for rate, kernel_size in zip(upsample_rates, upsample_kernel_sizes, strict=True):
-            self.upsamplers.append(
-                nn.ConvTranspose1d(
-                    channels, channels // 2, kernel_size, stride=rate, padding=(kernel_size - rate) // 2
-                )
-            )
-            channels //= 2
-            self.resblocks.append(
-                nn.ModuleList(
-                    [
-                        BigVGANResidualBlock(channels, size, dilations)
-                        for size, dilations in zip(resblock_kernel_sizes, resblock_dilation_sizes, strict=True)
-                    ]
-                )
-            )
-        self.activation_post = BigVGANActivation(channels)
-        self.conv_post = nn.Conv1d(channels, 1, 7, padding=3, bias=use_bias_at_final)
+        widths = [upsample_initial_channel // 2**i for i in range(len(upsample_rates) + 1)]
+        self.stages = nn.ModuleList(
+            [
+                BigVGANStage(*layer, resblock_kernel_sizes, resblock_dilation_sizes)
+                for layer in zip(widths[:-1], widths[1:], upsample_rates, upsample_kernel_sizes, strict=True)
+            ]
+        )
+        self.activation_post = BigVGANActivation(widths[-1])
+        self.conv_post = nn.Conv1d(widths[-1], 1, 7, padding=3, bias=use_bias_at_final)
 
     def forward(self, mel: torch.Tensor, return_dict: bool = True) -> DecoderOutput | tuple[torch.Tensor]:
         r"""
@@ -194,9 +210,8 @@ class BigVGANVocoder(ModelMixin, ConfigMixin):
             )
 
         hidden_states = self.conv_pre(mel)
-        for upsampler, resblocks in zip(self.upsamplers, self.resblocks, strict=True):
-            hidden_states = upsampler(hidden_states)
-            hidden_states = sum(resblock(hidden_states) for resblock in resblocks) / len(resblocks)
+        for stage in self.stages:
+            hidden_states = stage(hidden_states)
         waveform = self.conv_post(self.activation_post(hidden_states))
         waveform = waveform.tanh() if self.config.use_tanh_at_final else waveform.clamp(-1, 1)
 

@@ -9,9 +9,11 @@ import torch
 from diffusers.utils import BaseOutput
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class VideoFeatures:
     """What [`VideoToAudioPipeline`] sees of a clip: made by `encode_video` or `encode_image`, accepted by `__call__`.
+
+    Features can be kept with `torch.save` and read with `torch.load`.
 
     Args:
         clip_features (`torch.Tensor` of shape `(batch_size, num_clip_tokens, 1024)` or `None`):
@@ -25,6 +27,10 @@ class VideoFeatures:
     clip_features: torch.Tensor | None
     sync_features: torch.Tensor | None
     audio_length_in_s: float
+
+
+# `torch.load` reads nothing but what is known to be harmless.
+torch.serialization.add_safe_globals([VideoFeatures])
 
 
 @dataclass

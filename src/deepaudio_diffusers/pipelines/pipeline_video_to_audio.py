@@ -6,6 +6,9 @@ Cheng et al., "Taming Multimodal Joint Training for High-Quality Video-to-Audio 
 code: hkchengrex/MMAudio (MIT).
 """
 
+import inspect
+import math
+import numbers
 from collections.abc import Callable
 from typing import Any
 
@@ -13,8 +16,8 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from diffusers.callbacks import MultiPipelineCallbacks, PipelineCallback
-from diffusers.models import ModelMixin
 from diffusers.models.autoencoders.autoencoder_mmaudio import MMAudioVAE
+from diffusers.models.autoencoders.mmaudio_vocoder import MMAudioVocoder
 from diffusers.pipelines.pipeline_utils import DiffusionPipeline
 from diffusers.schedulers import SchedulerMixin
 from diffusers.utils import logging
@@ -25,10 +28,12 @@ from transformers import CLIPTextModel, CLIPTokenizer, CLIPVisionModelWithProjec
 from ..errors import GenerationError, InputError
 from ..models.encoder_synchformer import SynchformerVideoEncoder
 from ..models.transformer_mmaudio import MMAudioConditions, MMAudioTransformer1DModel
+from ..models.vocoder_bigvgan import BigVGANVocoder
 from ..processing.image import read_image
-from ..processing.sequence import SYNC_SEGMENT_FRAMES, SYNC_SEGMENT_STRIDE, MMAudioSequenceLengths
+from ..processing.sequence import MMAudioSequenceLengths
 from ..processing.text import clean_prompt
 from ..processing.video import (
+    VideoFrameStreams,
     normalize_clip_frames,
     normalize_sync_frames,
     read_video_streams,
@@ -77,7 +82,7 @@ class VideoToAudioPipeline(DiffusionPipeline, TransformerLoraLoaderMixin):
     ```
     """
 
-    model_cpu_offload_seq = "text_encoder->image_encoder->video_encoder->transformer->vae->vocoder"
+    model_cpu_offload_seq = "image_encoder->video_encoder->text_encoder->transformer->vae->vocoder"
     _optional_components = ["tokenizer", "text_encoder", "image_encoder", "video_encoder"]
     _callback_tensor_inputs = ["latents"]
 
@@ -90,7 +95,7 @@ class VideoToAudioPipeline(DiffusionPipeline, TransformerLoraLoaderMixin):
         transformer: MMAudioTransformer1DModel,
         scheduler: SchedulerMixin,
         vae: MMAudioVAE,
-        vocoder: ModelMixin,
+        vocoder: BigVGANVocoder | MMAudioVocoder,
     ) -> None:
         super().__init__()
         self.register_modules(
@@ -103,6 +108,7 @@ class VideoToAudioPipeline(DiffusionPipeline, TransformerLoraLoaderMixin):
             vae=vae,
             vocoder=vocoder,
         )
+        # A pipeline of text parts alone, as training scripts build it to encode prompts, has no VAE.
         has_vae = getattr(self, "vae", None) is not None
         self.sampling_rate = self.vae.config.sample_rate if has_vae else 44100
         self.mel_hop_length = self.vae.config.hop_length if has_vae else 512
@@ -152,58 +158,103 @@ class VideoToAudioPipeline(DiffusionPipeline, TransformerLoraLoaderMixin):
         start_in_s: float,
         audio_length_in_s: float | None,
         num_inference_steps: int,
+        sigmas: list[float] | None,
+        guidance_scale: float,
         num_waveforms_per_prompt: int,
+        generator: torch.Generator | list[torch.Generator] | None,
         output_type: str,
         callback_on_step_end_tensor_inputs: list[str],
     ) -> None:
-        """Refuse arguments that contradict each other, before any work is done.
+        """Refuse arguments that do not fit, alone or together, before any work is done.
 
         Raises:
             InputError: Naming the argument, its value and the way out.
         """
+        # 1. What to make sound for.
         sources = {"video": video, "image": image, "video_features": video_features}
         given = [f"`{name}`" for name, value in sources.items() if value is not None]
         if len(given) > 1:
             raise InputError(f"{' and '.join(given)} were given; pass only one of them.")
-        for name in ("video", "image"):
-            if isinstance(sources[name], (list, tuple)) and len(sources[name]) == 0:
-                raise InputError(f"`{name}` is an empty list; pass at least one item.")
         if not given and prompt is None and prompt_embeds is None:
             raise InputError("Nothing to make sound for: pass `video`, `image`, `video_features` or `prompt`.")
         if video is None and (fps is not None or start_in_s != 0):
             raise InputError("`fps` and `start_in_s` belong to `video`, which was not given; leave them out.")
-        if video_features is not None and audio_length_in_s is not None:
-            raise InputError(
-                f"`audio_length_in_s` is {audio_length_in_s}, but `video_features` have their own length of "
-                f"{video_features.audio_length_in_s} s; leave it out, or encode the part of the clip that you want."
-            )
+        num_items = {}
+        for name in ("video", "image"):
+            if sources[name] is not None:
+                num_items[name] = len(_as_batch(name, sources[name]))
+        if video_features is not None:
+            if not isinstance(video_features, VideoFeatures):
+                kind = type(video_features).__name__
+                raise InputError(f"`video_features` is of type {kind}; pass what `encode_video` returns.")
+            if audio_length_in_s is not None:
+                raise InputError(
+                    f"`audio_length_in_s` is {audio_length_in_s}, but `video_features` have their own length of "
+                    f"{video_features.audio_length_in_s} s; leave it out, or encode the part of the clip you want."
+                )
+            for name in ("clip_features", "sync_features"):
+                features = getattr(video_features, name)
+                if features is not None:
+                    _check_finite(f"video_features.{name}", features)
+                    num_items["video_features"] = features.shape[0]
+
+        # 2. Texts.
+        text_shape = (self.transformer.config.text_length, self.transformer.config.text_dim)
         for name, text, embeds in (
             ("prompt", prompt, prompt_embeds),
             ("negative_prompt", negative_prompt, negative_prompt_embeds),
         ):
             if text is not None and embeds is not None:
                 raise InputError(f"`{name}` and `{name}_embeds` were given; pass only one of them.")
-            if embeds is not None and not torch.isfinite(embeds).all():
-                raise InputError(f"`{name}_embeds` contains NaN or infinity; encode the prompt again.")
-            texts = [text] if isinstance(text, str) else text
-            if text is not None and not (
-                isinstance(texts, (list, tuple)) and texts and all(isinstance(item, str) for item in texts)
-            ):
-                raise InputError(f"`{name}` is {text!r}; expected a string or a list of strings.")
-        if video_features is not None:
-            for name in ("clip_features", "sync_features"):
-                features = getattr(video_features, name)
-                if features is not None and not torch.isfinite(features).all():
+            if text is not None:
+                num_items[name] = len(_as_texts(name, text))
+            elif embeds is not None:
+                _check_finite(f"{name}_embeds", embeds)
+                if embeds.ndim != 3 or embeds.shape[1:] != text_shape:
                     raise InputError(
-                        f"`video_features.{name}` contains NaN or infinity; encode the video again, in float32 if the "
-                        "encoder overflows in half precision."
+                        f"`{name}_embeds` has shape {tuple(embeds.shape)}; expected (batch_size, {text_shape[0]}, "
+                        f"{text_shape[1]}), as `encode_prompt` returns it."
                     )
+                num_items[f"{name}_embeds"] = embeds.shape[0]
+
+        # 3. What has to pair up.
+        batch_size = max((count for name, count in num_items.items() if not name.startswith("negative")), default=1)
+        for name, count in num_items.items():
+            if count not in (1, batch_size):
+                raise InputError(
+                    f"`{name}` has {count} items for a batch of {batch_size}; pass one, or one for each item."
+                )
         for name, value in (
             ("num_inference_steps", num_inference_steps),
             ("num_waveforms_per_prompt", num_waveforms_per_prompt),
         ):
-            if not isinstance(value, int) or value < 1:
+            if not isinstance(value, numbers.Integral) or isinstance(value, bool) or value < 1:
                 raise InputError(f"`{name}` is {value!r}; expected an integer of at least 1.")
+        if isinstance(generator, (list, tuple)):
+            num_waveforms = batch_size * num_waveforms_per_prompt
+            if len(generator) != num_waveforms:
+                raise InputError(
+                    f"`generator` is a list of {len(generator)}; expected one for each of {num_waveforms} waveforms."
+                )
+        for item in generator if isinstance(generator, (list, tuple)) else [generator]:
+            if item is not None and not isinstance(item, torch.Generator):
+                raise InputError(
+                    f"`generator` is {item!r}; pass `torch.Generator().manual_seed(seed)`, or a list of generators."
+                )
+
+        # 4. How to sample.
+        if not isinstance(guidance_scale, numbers.Real) or not math.isfinite(guidance_scale):
+            raise InputError(f"`guidance_scale` is {guidance_scale!r}; expected a finite number, 4.5 for instance.")
+        config, kind = self.scheduler.config, type(self.scheduler).__name__
+        is_flow = config.get("prediction_type", "flow_prediction") == "flow_prediction"
+        if not is_flow or not config.get("use_flow_sigmas", True):
+            raise InputError(
+                f"The scheduler of the pipeline is a {kind} for another kind of diffusion; pass "
+                '`prediction_type="flow_prediction", use_flow_sigmas=True` to its `from_config`, or use a FlowMatch '
+                "scheduler."
+            )
+        if sigmas is not None and "sigmas" not in inspect.signature(self.scheduler.set_timesteps).parameters:
+            raise InputError(f"`sigmas` was given, but {kind} has its own grid; leave it out or change the scheduler.")
         if output_type not in ("np", "pt", "latent"):
             raise InputError(f"`output_type` is {output_type!r}; accepted are 'np', 'pt' and 'latent'.")
         unknown = sorted(set(callback_on_step_end_tensor_inputs) - set(self._callback_tensor_inputs))
@@ -222,27 +273,25 @@ class VideoToAudioPipeline(DiffusionPipeline, TransformerLoraLoaderMixin):
             `torch.Tensor` of shape `(batch_size, 77, 1024)`: The states of all tokens, each of unit length.
 
         Raises:
-            InputError: When the pipeline has no text encoder.
+            InputError: When `prompt` is not text, or the pipeline has no text encoder.
         """
         if self.text_encoder is None or self.tokenizer is None:
             raise InputError(
                 "`prompt` needs the `text_encoder` and `tokenizer` of the pipeline; pass `prompt_embeds`."
             )
-        prompts = [prompt] if isinstance(prompt, str) else prompt
         # A text that occurs several times, such as the empty one, is encoded once.
-        prompts = [clean_prompt(text) for text in prompts]
+        prompts = [clean_prompt(text) for text in _as_texts("prompt", prompt)]
         texts = list(dict.fromkeys(prompts))
-        for text in texts:
-            num_tokens = len(self.tokenizer(text, verbose=False).input_ids)
-            if num_tokens > self.tokenizer.model_max_length:
+        max_length = self.tokenizer.model_max_length
+        for text, token_ids in zip(texts, self.tokenizer(texts, verbose=False).input_ids, strict=True):
+            if len(token_ids) > max_length:
                 logger.warning(
-                    f"The prompt {text[:40]!r}... has {num_tokens} tokens; CLIP reads the first "
-                    f"{self.tokenizer.model_max_length}."
+                    f"The prompt {text[:40]!r}... has {len(token_ids)} tokens; CLIP reads the first {max_length}."
                 )
         input_ids = self.tokenizer(
             texts,
             padding="max_length",
-            max_length=self.tokenizer.model_max_length,
+            max_length=max_length,
             truncation=True,
             return_tensors="pt",
         ).input_ids
@@ -288,25 +337,22 @@ class VideoToAudioPipeline(DiffusionPipeline, TransformerLoraLoaderMixin):
             raise InputError(
                 "`video` needs the `image_encoder` and `video_encoder` of the pipeline; pass `video_features`."
             )
-        clip_features, sync_features, lengths_in_s = [], [], []
-        for clip in video if isinstance(video, (list, tuple)) and not _is_frame(video[0]) else [video]:
-            streams = read_video_streams(
+        clips = [
+            read_video_streams(
                 clip, fps=fps, start_in_s=start_in_s, audio_length_in_s=audio_length_in_s, sampling=sampling
             )
-            lengths_in_s.append(streams.duration_in_s)
-            clip_features.append(self._encode_clip_frames(streams.clip_frames)[streams.clip_index])
-            # A segment is known by its frames: where the picture stands still, one segment serves many.
-            windows, window_index = torch.unique(
-                streams.sync_index.unfold(0, SYNC_SEGMENT_FRAMES, SYNC_SEGMENT_STRIDE), dim=0, return_inverse=True
-            )
-            segments = self._encode_segments(streams.sync_frames, windows)
-            sync_features.append(segments[window_index].flatten(0, 1))
-        if len({self.sequence_lengths(length) for length in lengths_in_s}) > 1:
-            lengths = ", ".join(f"{length:.3f}" for length in lengths_in_s)
+            for clip in _as_batch("video", video)
+        ]
+        lengths_in_s = [clip.duration_in_s for clip in clips]
+        if len({self.sequence_lengths(length_in_s) for length_in_s in lengths_in_s}) > 1:
+            lengths = ", ".join(f"{length_in_s:.3f}" for length_in_s in lengths_in_s)
             raise InputError(
                 f"`video` is a batch of clips that last {lengths} s; they must be equally long. Pass "
                 f"`audio_length_in_s={min(lengths_in_s):.3f}`, or one clip a call."
             )
+        # One encoder after the other, so that offloading moves each of them once.
+        clip_features = [self._encode_clip_frames(clip.clip_frames)[clip.clip_index] for clip in clips]
+        sync_features = [self._encode_sync_frames(clip) for clip in clips]
         return VideoFeatures(torch.stack(clip_features), torch.stack(sync_features), lengths_in_s[0])
 
     @torch.no_grad()
@@ -326,8 +372,7 @@ class VideoToAudioPipeline(DiffusionPipeline, TransformerLoraLoaderMixin):
         """
         if self.image_encoder is None:
             raise InputError("`image` needs the `image_encoder` of the pipeline; pass `video_features`.")
-        images = image if isinstance(image, (list, tuple)) else [image]
-        frames = torch.stack([read_image(picture) for picture in images])
+        frames = torch.stack([read_image(picture) for picture in _as_batch("image", image)])
         num_clip_frames = self.sequence_lengths(audio_length_in_s).num_clip_frames
         clip_features = self._encode_clip_frames(frames)[:, None].expand(-1, num_clip_frames, -1)
         return VideoFeatures(clip_features, None, audio_length_in_s)
@@ -340,13 +385,15 @@ class VideoToAudioPipeline(DiffusionPipeline, TransformerLoraLoaderMixin):
             features.append(F.normalize(self.image_encoder(pixel_values).image_embeds, dim=-1))
         return torch.cat(features)
 
-    def _encode_segments(self, frames: torch.Tensor, windows: torch.Tensor) -> torch.Tensor:
-        """uint8 frames and the `(num_segments, 16)` frames of each segment -> features `(num_segments, 8, 768)`."""
+    def _encode_sync_frames(self, clip: VideoFrameStreams) -> torch.Tensor:
+        """The frames of a clip -> features `(num_sync_tokens, 768)`."""
+        # A segment is known by its frames: where the picture stands still, one segment serves many.
+        segments, segment_index = torch.unique(clip.sync_segments, dim=0, return_inverse=True)
         features = []
-        for batch in windows.split(SEGMENTS_PER_BATCH):
-            pixel_values = frames[batch].to(self._execution_device)
+        for batch in segments.split(SEGMENTS_PER_BATCH):
+            pixel_values = clip.sync_frames[batch].to(self._execution_device)
             features.append(self.video_encoder(normalize_sync_frames(pixel_values, self.video_encoder.dtype)).features)
-        return torch.cat(features)
+        return torch.cat(features)[segment_index].flatten(0, 1)
 
     def prepare_latents(
         self,
@@ -358,15 +405,12 @@ class VideoToAudioPipeline(DiffusionPipeline, TransformerLoraLoaderMixin):
         """Noise of shape `(batch_size, num_latents, latent_channels)`, float32 whatever the dtype of the networks.
 
         Raises:
-            InputError: When `latents` has another shape, or `generator` is a list of another length.
+            InputError: When `latents` has another shape or is not finite.
         """
         shape = (batch_size, num_latents, self.transformer.config.latent_channels)
-        if isinstance(generator, list) and len(generator) != batch_size:
-            raise InputError(
-                f"`generator` is a list of {len(generator)}; expected one for each of the {batch_size} waveforms."
-            )
         if latents is None:
             return randn_tensor(shape, generator=generator, device=self._execution_device, dtype=torch.float32)
+        _check_finite("latents", latents)
         if latents.shape != shape:
             raise InputError(f"`latents` has shape {tuple(latents.shape)}; expected {shape} for this clip.")
         return latents.to(self._execution_device, torch.float32)
@@ -476,7 +520,10 @@ class VideoToAudioPipeline(DiffusionPipeline, TransformerLoraLoaderMixin):
             start_in_s,
             audio_length_in_s,
             num_inference_steps,
+            sigmas,
+            guidance_scale,
             num_waveforms_per_prompt,
+            generator,
             output_type,
             callback_on_step_end_tensor_inputs,
         )
@@ -496,36 +543,30 @@ class VideoToAudioPipeline(DiffusionPipeline, TransformerLoraLoaderMixin):
                 video_features = self.encode_image(image, length_in_s)
         lengths = self.sequence_lengths(video_features.audio_length_in_s)
         # In one pass: the text encoder is large and a prompt is short.
-        prompts, negative_prompts = ([text] if isinstance(text, str) else text for text in (prompt, negative_prompt))
-        if prompts is not None and negative_prompts is not None:
+        prompts = [] if prompt is None else _as_texts("prompt", prompt)
+        negative_prompts = [] if negative_prompt is None else _as_texts("negative_prompt", negative_prompt)
+        if prompts or negative_prompts:
             embeds = self.encode_prompt([*prompts, *negative_prompts])
-            prompt_embeds, negative_prompt_embeds = embeds[: len(prompts)], embeds[len(prompts) :]
-        elif prompts is not None:
-            prompt_embeds = self.encode_prompt(prompts)
-        elif negative_prompts is not None:
-            negative_prompt_embeds = self.encode_prompt(negative_prompts)
+            prompt_embeds = embeds[: len(prompts)] if prompts else prompt_embeds
+            negative_prompt_embeds = embeds[len(prompts) :] if negative_prompts else negative_prompt_embeds
 
         # 3. Prepare what stays the same in every step.
         dtype = self.transformer.dtype
-        features = (video_features.clip_features, video_features.sync_features, prompt_embeds)
-        clip_features, sync_features, prompt_embeds = (
+        features = (video_features.clip_features, video_features.sync_features, prompt_embeds, negative_prompt_embeds)
+        clip_features, sync_features, prompt_embeds, negative_prompt_embeds = (
             None if tensor is None else tensor.to(self._execution_device, dtype) for tensor in features
         )
-        num_tokens = (lengths.num_clip_frames, lengths.num_sync_tokens)
-        conditions = self.transformer.encode_conditions(clip_features, sync_features, prompt_embeds, *num_tokens)
-        num_items = conditions.pooled.shape[0]
-        batch_size = num_items * num_waveforms_per_prompt
+        shared = {
+            "num_clip_tokens": lengths.num_clip_frames,
+            "num_sync_tokens": lengths.num_sync_tokens,
+            "attention_kwargs": attention_kwargs,
+        }
+        conditions = self.transformer.encode_conditions(clip_features, sync_features, prompt_embeds, **shared)
         conditions = conditions.repeat_interleave(num_waveforms_per_prompt)
+        batch_size = conditions.pooled.shape[0]
         guided_conditions = None
         if self.do_classifier_free_guidance:
-            if negative_prompt_embeds is not None:
-                negative_prompt_embeds = negative_prompt_embeds.to(self._execution_device, dtype)
-                if negative_prompt_embeds.shape[0] not in (1, num_items):
-                    raise InputError(
-                        f"`negative_prompt` has {negative_prompt_embeds.shape[0]} items for a batch of {num_items}; "
-                        "pass one, or one for each item."
-                    )
-            null_conditions = self.transformer.encode_conditions(None, None, negative_prompt_embeds, *num_tokens)
+            null_conditions = self.transformer.encode_conditions(None, None, negative_prompt_embeds, **shared)
             if null_conditions.pooled.shape[0] == 1:
                 null_conditions = null_conditions.expand(batch_size)
             else:
@@ -536,10 +577,16 @@ class VideoToAudioPipeline(DiffusionPipeline, TransformerLoraLoaderMixin):
         if sigmas is None:
             self.scheduler.set_timesteps(num_inference_steps, device=self._execution_device)
         else:
-            self.scheduler.set_timesteps(sigmas=sigmas, device=self._execution_device)
+            self.scheduler.set_timesteps(sigmas=np.asarray(sigmas), device=self._execution_device)
         timesteps = self.scheduler.timesteps
         self._num_timesteps = len(timesteps)
+        generator = list(generator) if isinstance(generator, tuple) else generator
         latents = self.prepare_latents(batch_size, lengths.num_latents, generator, latents)
+        # Solvers that add noise of their own take it from the same seed.
+        takes_generator = "generator" in inspect.signature(self.scheduler.step).parameters
+        step_kwargs = {"generator": generator} if takes_generator else {}
+        # A call that was broken off may have left half a run in the caches.
+        self.transformer._reset_stateful_cache()
 
         # 5. Denoise.
         with self.progress_bar(total=len(timesteps)) as progress_bar:
@@ -548,8 +595,9 @@ class VideoToAudioPipeline(DiffusionPipeline, TransformerLoraLoaderMixin):
                     continue
                 self._current_timestep = t
                 time = flow_time(t, self.scheduler.config.num_train_timesteps).expand(batch_size)
-                guided = self.do_classifier_free_guidance
-                with self.transformer.cache_context("cond_uncond"):
+                # A callback may end guidance, but what it needs was not prepared if it was off from the start.
+                guided = self.do_classifier_free_guidance and guided_conditions is not None
+                with self.transformer.cache_context("cond_uncond" if guided else "cond"):
                     velocity = self.transformer(
                         hidden_states=latents.to(dtype),
                         timestep=time,
@@ -560,7 +608,8 @@ class VideoToAudioPipeline(DiffusionPipeline, TransformerLoraLoaderMixin):
                 if guided:
                     null_velocity, velocity = velocity.chunk(2)
                     velocity = null_velocity + self.guidance_scale * (velocity - null_velocity)
-                latents = self.scheduler.step(model_output_from_velocity(velocity), t, latents, return_dict=False)[0]
+                model_output = model_output_from_velocity(velocity)
+                latents = self.scheduler.step(model_output, t, latents, **step_kwargs, return_dict=False)[0]
 
                 if callback_on_step_end is not None:
                     callback_kwargs = {}
@@ -583,6 +632,29 @@ class VideoToAudioPipeline(DiffusionPipeline, TransformerLoraLoaderMixin):
         return VideoToAudioPipelineOutput(audios=audio, sampling_rate=self.sampling_rate)
 
 
-def _is_frame(item: Any) -> bool:
-    """Whether a list of such items is one clip, given as frames, and not a batch of clips."""
-    return isinstance(item, Image.Image) or (isinstance(item, (np.ndarray, torch.Tensor)) and item.ndim == 3)
+def _as_batch(name: str, value: Any) -> list[Any]:
+    """The items of a batch of clips or pictures; one alone is a batch of one, and so is a clip given as frames."""
+    if not isinstance(value, (list, tuple)):
+        return [value]
+    if len(value) == 0:
+        raise InputError(f"`{name}` is an empty list; pass at least one item.")
+    is_frame = isinstance(value[0], Image.Image) or (
+        isinstance(value[0], (np.ndarray, torch.Tensor)) and value[0].ndim == 3
+    )
+    return [value] if name == "video" and is_frame else list(value)
+
+
+def _as_texts(name: str, value: str | list[str]) -> list[str]:
+    texts = [value] if isinstance(value, str) else value
+    if not isinstance(texts, (list, tuple)) or not texts or not all(isinstance(text, str) for text in texts):
+        raise InputError(f"`{name}` is {value!r}; expected a string or a list of strings.")
+    return list(texts)
+
+
+def _check_finite(name: str, tensor: torch.Tensor) -> None:
+    if not isinstance(tensor, torch.Tensor):
+        raise InputError(f"`{name}` is of type {type(tensor).__name__}; pass a `torch.Tensor`.")
+    if not torch.isfinite(tensor).all():
+        raise InputError(
+            f"`{name}` contains NaN or infinity; make it again, in float32 if half precision overflows there."
+        )

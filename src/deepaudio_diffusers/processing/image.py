@@ -5,40 +5,56 @@
 import os
 from pathlib import Path
 
-import numpy as np
 import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from ..errors import InputError, MediaError
-from .video import resize_clip_frame
+from .video import picture_to_rgb, resize_clip_frame
 
 
 def read_image(image: str | os.PathLike | Image.Image) -> torch.Tensor:
     """Read a picture as a frame for the CLIP encoder.
 
     Args:
-        image: Path of an image file, or a PIL image. A rotation noted in the file (EXIF) is carried out.
+        image: Path of an image file, or a PIL image. A rotation noted in the file (EXIF) is carried out,
+            transparency is ignored.
 
     Returns:
         `torch.Tensor` of shape `(3, 384, 384)`: RGB in uint8, squeezed to a square; see `normalize_clip_frames`.
 
     Raises:
-        InputError: `image` is neither a path nor a PIL image.
+        InputError: `image` is neither a path nor a PIL image, or has no pixels of 8 bits.
         MediaError: The file does not exist or holds no picture.
     """
-    if isinstance(image, (str, os.PathLike)):
-        name = Path(image).name
+    if isinstance(image, str | os.PathLike):
+        image = _read_file(Path(image))
+    elif isinstance(image, Image.Image):
         try:
-            with Image.open(image) as opened:
-                opened.load()
-                image = opened
-        except FileNotFoundError as error:
-            raise MediaError(f"There is no picture {name!r}; check the path.") from error
-        except UnidentifiedImageError as error:
-            raise MediaError(f"{name!r} is not a picture that Pillow can read; convert it to PNG or JPEG.") from error
+            # Pillow reads a file only when its pixels are needed.
+            image.load()
         except OSError as error:
-            raise MediaError(f"The picture {name!r} is damaged: {error}. Pass an intact file.") from error
-    if not isinstance(image, Image.Image):
+            raise MediaError(f"`image` cannot be read ({error.strerror or error}); pass an intact picture.") from error
+    else:
         raise InputError(f"`image` is of type {type(image).__name__}; pass a path or a PIL image.")
-    pixels = np.array(ImageOps.exif_transpose(image).convert("RGB"))
+    pixels = picture_to_rgb(ImageOps.exif_transpose(image))
     return resize_clip_frame(torch.from_numpy(pixels).permute(2, 0, 1), pixels.shape[:2])
+
+
+def _read_file(path: Path) -> Image.Image:
+    if path.is_dir():
+        raise MediaError(f"{path.name!r} is a folder; pass the path of a picture in it.")
+    try:
+        with Image.open(path) as image:
+            image.load()
+            return image
+    except FileNotFoundError as error:
+        raise MediaError(f"There is no picture {path.name!r}; check the path.") from error
+    except UnidentifiedImageError as error:
+        raise MediaError(f"{path.name!r} is not a picture that Pillow can read; convert it to PNG or JPEG.") from error
+    except Image.DecompressionBombError as error:
+        raise MediaError(f"{path.name!r} has too many pixels ({error}); make it smaller.") from error
+    except OSError as error:
+        # Only errors of the operating system have a `strerror`; their full text would show the whole path.
+        raise MediaError(
+            f"The picture {path.name!r} cannot be read ({error.strerror or error}); pass an intact file."
+        ) from error

@@ -8,7 +8,8 @@ operations is the original's, because `int` and `ceil` turn a last-bit differenc
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from numbers import Real
 
 from ..errors import InputError
 
@@ -31,24 +32,22 @@ class MMAudioSequenceLengths:
     """Every length that belongs to a clip, from [`MMAudioSequenceLengths.from_duration`].
 
     Args:
-        duration_in_s (`float`): Length of the clip.
+        duration_in_s (`float`): Length of the clip. Not compared: clips with equal numbers are equally long.
         num_latents (`int`): Audio latents; rounded up, so that they cover the clip.
         num_clip_frames (`int`): Frames for the CLIP encoder, 8 a second.
         num_sync_frames (`int`): Frames for Synchformer, 25 a second.
         num_sync_segments (`int`): Segments of 16 Synchformer frames, one every 8 frames. What is left over is unused.
         num_sync_tokens (`int`): Synchformer features, 8 for each segment.
-        num_samples (`int`): Audio samples of the clip itself.
-        num_decoded_samples (`int`): Audio samples that the latents decode to: at least `num_samples`.
+        num_samples (`int`): Audio samples of the clip; the latents decode to as many or a little more.
     """
 
-    duration_in_s: float
+    duration_in_s: float = field(compare=False)
     num_latents: int
     num_clip_frames: int
     num_sync_frames: int
     num_sync_segments: int
     num_sync_tokens: int
     num_samples: int
-    num_decoded_samples: int
 
     @classmethod
     def from_duration(cls, duration_in_s: float, sampling_rate: int, hop_length: int) -> "MMAudioSequenceLengths":
@@ -57,6 +56,7 @@ class MMAudioSequenceLengths:
         Raises:
             InputError: `duration_in_s` is shorter than one Synchformer segment (0.64 s), or not a number.
         """
+        duration_in_s = number("The duration (`audio_length_in_s`)", duration_in_s)
         num_latents = math.ceil(_check_duration(duration_in_s) * sampling_rate / hop_length / LATENT_DOWNSAMPLING)
         num_sync_frames = num_sync_frames_of(duration_in_s)
         num_sync_segments = len(segment_sync_frames(num_sync_frames))
@@ -68,8 +68,14 @@ class MMAudioSequenceLengths:
             num_sync_segments=num_sync_segments,
             num_sync_tokens=num_sync_segments * SYNC_TOKENS_PER_SEGMENT,
             num_samples=round(duration_in_s * sampling_rate),
-            num_decoded_samples=num_latents * hop_length * LATENT_DOWNSAMPLING,
         )
+
+
+def number(name: str, value: object) -> float:
+    """`value` as a float; `InputError`, in which it is called `name`, for anything but a number of Python or numpy."""
+    if not isinstance(value, Real) or isinstance(value, bool):
+        raise InputError(f"{name} is {value!r}, of type {type(value).__name__}; pass a number.")
+    return float(value)
 
 
 def num_clip_frames_of(duration_in_s: float) -> int:

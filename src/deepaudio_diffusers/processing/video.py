@@ -28,23 +28,13 @@ from ..media.decode import DecodedFrame, MediaSource, decode_frames
 from .sequence import (
     CLIP_FRAMES_PER_SECOND,
     SYNC_FRAMES_PER_SECOND,
+    SYNC_SEGMENT_FRAMES,
     num_clip_frames_of,
     num_sync_frames_of,
+    number,
     segment_sync_frames,
 )
 
-
-__all__ = [
-    "MMAudioClock",
-    "VideoFrameStreams",
-    "normalize_clip_frames",
-    "normalize_sync_frames",
-    "num_samples_before",
-    "read_video_streams",
-    "resize_clip_frame",
-    "resize_sync_frame",
-    "segment_sync_frames",
-]
 
 logger = logging.get_logger(__name__)
 
@@ -59,7 +49,7 @@ TIME_EPSILON_IN_S = 1e-6
 # Matroska rounds times to milliseconds, so a clip of 8 s can end at 7.999 s.
 LENGTH_TOLERANCE_IN_S = 2e-3
 
-VideoInput = MediaSource | Image.Image | list[Image.Image] | np.ndarray | torch.Tensor
+VideoInput = MediaSource | list[Image.Image] | np.ndarray | torch.Tensor
 
 
 @dataclass(frozen=True)
@@ -82,6 +72,12 @@ class VideoFrameStreams:
     sync_frames: torch.Tensor
     sync_index: torch.Tensor
     duration_in_s: float
+
+    @property
+    def sync_segments(self) -> torch.Tensor:
+        """For every frame of every Synchformer segment, which of `sync_frames` it is: `(num_segments, 16)`."""
+        starts = torch.tensor(segment_sync_frames(len(self.sync_index)))
+        return self.sync_index[starts[:, None] + torch.arange(SYNC_SEGMENT_FRAMES)]
 
 
 def num_samples_before(time_in_s: float, frames_per_second: int) -> int:
@@ -165,6 +161,23 @@ def _to_unit_interval(frames: torch.Tensor) -> torch.Tensor:
     return frames.to(torch.float32).mul_(1 / 255)
 
 
+def picture_to_rgb(picture: Image.Image) -> np.ndarray:
+    """The pixels of a PIL image: writable uint8 of shape `(height, width, 3)`. Transparency is ignored.
+
+    Raises:
+        InputError: There are no pixels, or their values have no fixed range (modes "I", "I;16" and "F").
+    """
+    if 0 in picture.size:
+        raise InputError(f"A picture has the size {picture.width} x {picture.height}; pass one with pixels.")
+    if picture.mode.startswith(("I", "F")):
+        # Pillow would cut everything above 255.
+        raise InputError(
+            f"A picture has the mode {picture.mode!r}, whose values have no fixed range; scale them to 0 ... 255 and "
+            "pass 8-bit pixels."
+        )
+    return np.array(picture.convert("RGB"))
+
+
 @dataclass(frozen=True)
 class _MemoryFrame:
     """A frame of the caller's, with those attributes of `DecodedFrame` that sampling needs."""
@@ -185,7 +198,7 @@ class _MemoryFrame:
 
     def to_rgb(self) -> np.ndarray:
         if isinstance(self.picture, Image.Image):
-            return np.asarray(self.picture.convert("RGB"))
+            return picture_to_rgb(self.picture)
         if isinstance(self.picture, torch.Tensor):
             return self.picture.cpu().numpy()
         return self.picture
@@ -194,6 +207,8 @@ class _MemoryFrame:
 def _frames_in_memory(
     video: list[Image.Image] | np.ndarray | torch.Tensor, fps: float | None
 ) -> Iterator[_MemoryFrame]:
+    if fps is not None:
+        fps = number("`fps`", fps)
     if fps is None or not 0 < fps < math.inf:
         raise InputError(f"`fps` is {fps}, but frames need their number per second; pass for instance `fps=25`.")
     frames = video
@@ -273,13 +288,19 @@ def _sample_presentation(
             _show_until(time_in_s, shown, streams)
         shown = frame
     else:
-        available_in_s = shown.end_in_s - start_in_s
+        # Rounded, because 2.8 - 2.0 is a little less than 0.8, which would cost the last sample.
+        available_in_s = round(shown.end_in_s - start_in_s, 9)
+        if available_in_s <= 0:
+            raise InputError(
+                f"`start_in_s` is {start_in_s}, but the video lasts {shown.end_in_s:.3f} s; begin earlier, or pass a "
+                "longer video."
+            )
         if length_in_s is None:
             length_in_s = available_in_s
-        if available_in_s <= 0 or length_in_s > available_in_s + LENGTH_TOLERANCE_IN_S:
+        if length_in_s > available_in_s + LENGTH_TOLERANCE_IN_S:
             raise InputError(
-                f"`start_in_s` is {start_in_s} and `audio_length_in_s` is {length_in_s}, but the video lasts "
-                f"{shown.end_in_s:.3f} s; ask for less, or pass a longer video."
+                f"`audio_length_in_s` is {length_in_s}, but the video has {available_in_s:.3f} s from `start_in_s` "
+                f"({start_in_s}) on; ask for less, or pass a longer video."
             )
     _show_until(length_in_s, shown, streams)
     return length_in_s
@@ -301,6 +322,11 @@ def _sample_mmaudio(
         if time_in_s > end_in_s:
             break
         _show(frame, streams, [clock.num_samples_until(time_in_s) for clock in clocks])
+    if time_in_s < 0:
+        raise InputError(
+            f"`start_in_s` is {start_in_s}, but the last frame of the video begins at {frame.file_time_in_s:.3f} s; "
+            "begin earlier, or pass a longer video."
+        )
     duration_in_s = min(end_in_s, *(stream.num_samples / stream.frames_per_second for stream in streams))
     if length_in_s is not None and duration_in_s < length_in_s:
         logger.warning(
@@ -325,7 +351,7 @@ def read_video_streams(
     Args:
         video: Path, bytes or seekable binary file object of a video file; or frames, as a list of PIL images or
             uint8 RGB of shape `(num_frames, height, width, 3)` (numpy, torch) or `(num_frames, 3, height, width)`
-            (torch); or a PIL image, a still picture that is shown for `audio_length_in_s`.
+            (torch).
         fps: Frames per second of `video`, for frames.
         start_in_s: Where the part begins.
         audio_length_in_s: Length of the part. By default it reaches to the end of the video.
@@ -340,32 +366,31 @@ def read_video_streams(
     """
     if sampling not in ("presentation", "mmaudio"):
         raise InputError(f"`sampling` is {sampling!r}; expected 'presentation' or 'mmaudio'.")
+    start_in_s = number("`start_in_s`", start_in_s)
     if not 0 <= start_in_s < math.inf:
         raise InputError(f"`start_in_s` is {start_in_s}; expected a time of at least 0 s.")
     if audio_length_in_s is not None:
+        audio_length_in_s = number("`audio_length_in_s`", audio_length_in_s)
         # Refuses lengths that no video can serve before anything is decoded.
         num_clip_frames_of(audio_length_in_s)
 
+    if isinstance(video, list | tuple | np.ndarray | torch.Tensor):
+        frames = _frames_in_memory(video, fps)
+    elif isinstance(video, Image.Image):
+        raise InputError("`video` is a single PIL image; pass a picture as `image=`, or a list of frames with `fps`.")
+    elif fps is not None:
+        raise InputError(f"`fps` is {fps}, but a video file has its own frame rate; leave `fps` out.")
+    elif sampling == "presentation":
+        frames = decode_frames(video, start_in_s)
+    else:
+        frames = decode_frames(video)
+
     clip = _SampledStream(CLIP_FRAMES_PER_SECOND, resize_clip_frame)
     sync = _SampledStream(SYNC_FRAMES_PER_SECOND, resize_sync_frame)
-    if isinstance(video, Image.Image):
-        if audio_length_in_s is None:
-            raise InputError("`audio_length_in_s` is None, but a still picture has no length; pass the one you want.")
-        _show_until(audio_length_in_s, _MemoryFrame(video, 0.0, math.inf), (clip, sync))
-        duration_in_s = audio_length_in_s
-    else:
-        if isinstance(video, list | tuple | np.ndarray | torch.Tensor):
-            frames = _frames_in_memory(video, fps)
-        elif fps is not None:
-            raise InputError(f"`fps` is {fps}, but a video file has its own frame rate; leave `fps` out.")
-        elif sampling == "presentation":
-            frames = decode_frames(video, start_in_s)
-        else:
-            frames = decode_frames(video)
-        sample = _sample_presentation if sampling == "presentation" else _sample_mmaudio
-        # Closing the decoder closes the file.
-        with closing(frames):
-            duration_in_s = sample(frames, (clip, sync), start_in_s, audio_length_in_s)
+    sample = _sample_presentation if sampling == "presentation" else _sample_mmaudio
+    # Closing the decoder closes the file.
+    with closing(frames):
+        duration_in_s = sample(frames, (clip, sync), start_in_s, audio_length_in_s)
 
     clip_frames, clip_index = clip.finish(num_clip_frames_of(duration_in_s))
     sync_frames, sync_index = sync.finish(num_sync_frames_of(duration_in_s))

@@ -4,21 +4,22 @@
 
 The probability path is the straight line `x_sigma = sigma * noise + (1 - sigma) * data` (Flow Matching,
 https://huggingface.co/papers/2210.02747). A solver integrates `dx / dsigma = noise - data` from `sigma = 1` to 0. Each
-solver is a subclass in a file of its own that adds `step`.
+solver is a subclass in a file of its own that adds its formula as `_advance`.
 """
 
+from numbers import Integral
 from typing import Literal
 
 import torch
 from diffusers.configuration_utils import ConfigMixin, register_to_config
-from diffusers.schedulers.scheduling_utils import SchedulerMixin
+from diffusers.schedulers.scheduling_utils import SchedulerMixin, SchedulerOutput
 
 from ..errors import InputError
 from .time_grids import MAX_SWAY_COEF, MIN_SWAY_COEF, epss_sigmas, sway_sigmas, uniform_sigmas
 
 
 class FlowMatchGridScheduler(SchedulerMixin, ConfigMixin):
-    """Base class of the flow-matching schedulers: it owns the grid, a subclass adds the solver as `step`.
+    """Base class of the flow-matching schedulers: it owns the grid and `step`, a subclass adds the solver's formula.
 
     The interface is that of diffusers' flow-matching schedulers, and so are the conventions: `sigmas` fall from 1
     (noise) to 0 (data), `timesteps = sigmas * num_train_timesteps`, `model_output` is `noise - data`. Two things
@@ -105,8 +106,8 @@ class FlowMatchGridScheduler(SchedulerMixin, ConfigMixin):
         if sigmas is None:
             if num_inference_steps is None:
                 raise InputError("`num_inference_steps` and `sigmas` are both None; pass one of them.")
-            if num_inference_steps < 1:
-                raise InputError(f"`num_inference_steps` is {num_inference_steps}; it has to be at least 1.")
+            if not isinstance(num_inference_steps, Integral) or num_inference_steps < 1:
+                raise InputError(f"`num_inference_steps` is {num_inference_steps!r}; pass an int of at least 1.")
             sigmas = self._grid_sigmas(num_inference_steps)
         else:
             sigmas = torch.as_tensor(sigmas, dtype=torch.float64, device="cpu")
@@ -119,6 +120,36 @@ class FlowMatchGridScheduler(SchedulerMixin, ConfigMixin):
         self.num_inference_steps = len(sigmas)
         self._set_evaluation_sigmas(sigmas, device)
 
+    def step(
+        self,
+        model_output: torch.Tensor,
+        timestep: torch.Tensor,
+        sample: torch.Tensor,
+        return_dict: bool = True,
+    ) -> SchedulerOutput | tuple[torch.Tensor]:
+        """Moves `sample` from `timestep` to the next one. To be called once for each entry of `timesteps`, in order.
+
+        Args:
+            model_output (`torch.Tensor`): `noise - data` as predicted at `sample` and `timestep`, shaped like it.
+            timestep (`torch.Tensor`): The current entry of `timesteps`, unchanged.
+            sample (`torch.Tensor`):
+                The current latents. They are computed with in float32, or in their own dtype if that is wider, and
+                returned in their own dtype.
+            return_dict (`bool`, defaults to `True`): Whether to return a `SchedulerOutput` or a tuple.
+
+        Raises:
+            InputError: for a timestep off the grid, shapes that differ, a step before `set_timesteps` or after the
+                grid, or a run that begins where the solver cannot begin.
+        """
+        index = self._start_step(model_output, timestep, sample)
+        dtype = torch.promote_types(sample.dtype, torch.float32)
+        # Copies, because solvers keep them for later steps and the caller may write into the originals.
+        prev_sample = self._advance(index, model_output.to(dtype, copy=True), sample.to(dtype, copy=True))
+        prev_sample = prev_sample.to(sample.dtype)
+
+        self._step_index += 1
+        return SchedulerOutput(prev_sample=prev_sample) if return_dict else (prev_sample,)
+
     def scale_noise(self, sample: torch.Tensor, timestep: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
         """A point on the path between data and noise: `sigma * noise + (1 - sigma) * sample`.
 
@@ -128,9 +159,21 @@ class FlowMatchGridScheduler(SchedulerMixin, ConfigMixin):
                 Any values in [0, `num_train_timesteps`]; they need not lie on the grid.
             noise (`torch.Tensor`): Of the shape of `sample`.
         """
-        sigma = timestep.to(device=sample.device, dtype=torch.float32) / self.config.num_train_timesteps
+        dtype = torch.promote_types(sample.dtype, torch.float32)
+        sigma = timestep.to(device=sample.device, dtype=dtype) / self.config.num_train_timesteps
         sigma = sigma.reshape(-1, *[1] * (sample.ndim - 1))
-        return (sigma * noise.float() + (1 - sigma) * sample.float()).to(sample.dtype)
+        return (sigma * noise.to(dtype) + (1 - sigma) * sample.to(dtype)).to(sample.dtype)
+
+    def __len__(self) -> int:
+        return self.config.num_train_timesteps
+
+    def _advance(self, index: int, model_output: torch.Tensor, sample: torch.Tensor) -> torch.Tensor:
+        """The formula of a solver: the sample at `sigmas[index + 1]`, as a new tensor.
+
+        `model_output` is the derivative along sigma at `sigmas[index]` and `sample`. Both are float32 or wider, and
+        the solver's to keep but not to change.
+        """
+        raise NotImplementedError
 
     def _grid_sigmas(self, num_steps: int) -> torch.Tensor:
         if self.config.grid == "uniform":

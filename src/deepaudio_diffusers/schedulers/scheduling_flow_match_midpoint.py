@@ -6,7 +6,6 @@ F5-TTS offers the same method through torchdiffeq (`method="midpoint"`; reposito
 """
 
 import torch
-from diffusers.schedulers.scheduling_utils import SchedulerOutput
 
 from ..errors import InputError
 from .scheduling_flow_match_grid import FlowMatchGridScheduler
@@ -19,33 +18,19 @@ class FlowMatchGridMidpointScheduler(FlowMatchGridScheduler):
     a loop over `timesteps` is written as for any other scheduler. A run that begins inside the grid
     (`set_begin_index`) has to begin at an even index.
 
+    The sample that comes out of an even index is that in the middle of the step. It serves the network only, as the
+    place of its next evaluation: the step is then made from its start. So a change that a callback makes to it changes
+    that evaluation and is not carried on itself; a change to be kept belongs after an odd index, between two steps.
+
     See [`FlowMatchGridScheduler`] for the arguments and conventions.
     """
 
     order = 2
 
-    def step(
-        self,
-        model_output: torch.Tensor,
-        timestep: torch.Tensor,
-        sample: torch.Tensor,
-        return_dict: bool = True,
-    ) -> SchedulerOutput | tuple[torch.Tensor]:
-        """Moves `sample` by half a step: to the middle at even indices, from the start to the end at odd ones.
-
-        Args:
-            model_output (`torch.Tensor`): `noise - data` as predicted at `sample` and `timestep`, shaped like it.
-            timestep (`torch.Tensor`): The current entry of `timesteps`, unchanged.
-            sample (`torch.Tensor`): The current latents; computed with in float32, returned in their own dtype.
-            return_dict (`bool`, defaults to `True`): Whether to return a `SchedulerOutput` or a tuple.
-
-        Raises:
-            InputError: for a timestep off the grid, shapes that differ, a step before or after the grid, or a run that
-                begins in the middle of a step.
-        """
-        index = self._start_step(model_output, timestep, sample)
+    def _advance(self, index: int, model_output: torch.Tensor, sample: torch.Tensor) -> torch.Tensor:
         if index % 2 == 0:
-            self._step_start = sample.float()
+            # Half a step, to the middle.
+            self._step_start = sample
             step_size = self.sigmas[index + 1] - self.sigmas[index]
         elif self._step_start is None:
             raise InputError(
@@ -53,11 +38,9 @@ class FlowMatchGridMidpointScheduler(FlowMatchGridScheduler):
                 "an even index of `timesteps`."
             )
         else:
+            # The whole step, with the derivative in its middle.
             step_size = self.sigmas[index + 1] - self.sigmas[index - 1]
-        prev_sample = (self._step_start + step_size * model_output.float()).to(sample.dtype)
-
-        self._step_index += 1
-        return SchedulerOutput(prev_sample=prev_sample) if return_dict else (prev_sample,)
+        return self._step_start + step_size * model_output
 
     def _evaluation_sigmas(self, sigmas: torch.Tensor) -> torch.Tensor:
         evaluation_sigmas = sigmas.new_empty(2 * len(sigmas) - 1)
