@@ -8,13 +8,13 @@
 import sys
 
 import torch
-from diffusers import MMAudioVAE
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer, CLIPVisionConfig
 
 from deepaudio_diffusers import (
     BigVGANVocoder,
     CLIPFrameEncoder,
     FlowMatchGridEulerScheduler,
+    MMAudioMelVAE,
     MMAudioTransformer1DModel,
     SynchformerVideoEncoder,
     VideoToAudioPipeline,
@@ -88,7 +88,7 @@ def tiny_components() -> dict:
             latents_per_second=31.25,
         ),
         "scheduler": FlowMatchGridEulerScheduler(),
-        "vae": MMAudioVAE(
+        "vae": MMAudioMelVAE(
             mel_bins=NUM_MELS,
             latent_channels=LATENT_CHANNELS,
             hidden_channels=16,
@@ -97,7 +97,7 @@ def tiny_components() -> dict:
             sample_rate=16000,
             n_fft=1024,
             hop_length=256,
-            scaling_factor=1.0,
+            mel_log_base=10,
         ),
         "vocoder": BigVGANVocoder(
             num_mels=NUM_MELS,

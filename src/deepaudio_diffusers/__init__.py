@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         MediaError,
         NoVideoStreamError,
     )
+    from .models.autoencoder_mmaudio import MMAudioMelVAE
     from .models.encoder_clip import CLIPFrameEncoder
     from .models.encoder_synchformer import SynchformerVideoEncoder
     from .models.transformer_mmaudio import MMAudioTransformer1DModel
@@ -41,6 +42,7 @@ LOADABLE_NAMES = {
     "FlowMatchGridEulerScheduler": ".schedulers",
     "FlowMatchGridMidpointScheduler": ".schedulers",
     "FlowMatchGridMultistepScheduler": ".schedulers",
+    "MMAudioMelVAE": ".models.autoencoder_mmaudio",
     "MMAudioTransformer1DModel": ".models.transformer_mmaudio",
     "SynchformerVideoEncoder": ".models.encoder_synchformer",
     "VideoToAudioPipeline": ".pipelines.pipeline_video_to_audio",
@@ -73,6 +75,7 @@ __all__ = [
     "FlowMatchGridMultistepScheduler",
     "GenerationError",
     "InputError",
+    "MMAudioMelVAE",
     "MMAudioTransformer1DModel",
     "MediaError",
     "NoVideoStreamError",

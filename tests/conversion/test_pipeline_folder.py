@@ -42,7 +42,7 @@ COMPONENTS = {
     "text_encoder": ["transformers", "CLIPTextModel"],
     "tokenizer": ["transformers", "CLIPTokenizer"],
     "transformer": ["deepaudio_diffusers", "MMAudioTransformer1DModel"],
-    "vae": ["diffusers", "MMAudioVAE"],
+    "vae": ["deepaudio_diffusers", "MMAudioMelVAE"],
     "video_encoder": ["deepaudio_diffusers", "SynchformerVideoEncoder"],
     "vocoder": ["deepaudio_diffusers", "BigVGANVocoder"],
 }

@@ -16,7 +16,7 @@ from tests.golden import load_golden, relative_error, weights_of
 TOLERANCE = 1e-5
 
 FRONT_ENDS = {
-    "16k": {"mel_bins": 80, "sample_rate": 16000, "n_fft": 1024, "hop_length": 256},
+    "16k": {"mel_bins": 80, "sample_rate": 16000, "n_fft": 1024, "hop_length": 256, "mel_log_base": 10},
     "44k": {"mel_bins": 128, "sample_rate": 44100, "n_fft": 2048, "hop_length": 512},
 }
 
@@ -64,6 +64,22 @@ def test_encode_equals_the_original(golden, model):
     assert relative_error(model.decode(mean).sample, golden["out.rec_mode"]) < TOLERANCE
     odd_mean, _ = model.vae.encode(golden["in.mel"][..., :21]).chunk(2, dim=1)
     assert relative_error(odd_mean, golden["out.mean_odd21"]) < TOLERANCE
+
+
+@torch.no_grad()
+def test_a_waveform_is_encoded_in_the_logarithm_of_its_rate(rate, model):
+    golden = load_golden("mmaudio/mel")
+    # The first waveform, see `test_mel_front_end_equals_the_original`.
+    expected = model.vae.encode(golden[f"{rate}.mel"][:1]).chunk(2, dim=1)[0]
+    latents = model.encode(golden[f"{rate}.wave"][:1]).latent_dist.mode()
+    assert relative_error(latents, expected) < TOLERANCE
+    assert model.config.mel_log_base == (10 if rate == "16k" else math.e)
+
+
+def test_gains_take_part_in_training(golden):
+    model = convert_mmaudio_vae(weights_of(golden, "raw."))
+    model.decode(golden["in.z"]).sample.square().mean().backward()
+    assert model.vae.decoder.learnable_gain.grad.abs() > 0
 
 
 def test_learnable_gains_count(golden):
@@ -138,5 +154,5 @@ def test_strict_on_both_sides(original, change, message):
 
 def test_checkpoint_without_encoder(original):
     decoder_only = {key: value for key, value in original.items() if not key.startswith("encoder.")}
-    with pytest.raises(CheckpointError, match="has a decoder but no encoder; MMAudioVAE has both"):
+    with pytest.raises(CheckpointError, match="has a decoder but no encoder; MMAudioMelVAE has both"):
         convert_mmaudio_vae(decoder_only)

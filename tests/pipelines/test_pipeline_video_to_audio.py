@@ -482,7 +482,7 @@ class TestDiffusersFeatures:
                 cpu_offload(module, torch.device("cpu"), offload_buffers=False)
             assert pipe.transformer.proj_out.weight.device.type == "meta"
         else:
-            # Not the VAE: diffusers' `MMAudioVAE` reads buffers outside `forward`, where offloading cannot see it.
+            # Not the VAE: diffusers' class reads buffers outside `forward`, where offloading cannot see it.
             for name in modules.keys() - {"vae"}:
                 apply_group_offloading(
                     modules[name],

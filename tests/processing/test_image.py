@@ -152,6 +152,12 @@ def encoded() -> bytes:
     return file.getvalue()
 
 
+def test_a_name_that_no_file_can_have_is_refused(tmp_path):
+    with pytest.raises(MediaError, match=r"cannot be read \(") as caught:
+        read_image(tmp_path / f"{'x' * 300}.png")
+    assert str(tmp_path) not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [

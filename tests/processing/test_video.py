@@ -344,6 +344,11 @@ def test_the_clock_of_the_original_shortens_a_length_that_the_video_does_not_hav
     assert (len(streams.clip_index), len(streams.sync_index), streams.duration_in_s) == (7, 23, 23 / 25)
 
 
+def test_a_name_that_no_file_can_have_is_refused():
+    with pytest.raises(MediaError, match="does not exist or is not a file"):
+        read_video_streams(f"{'x' * 300}.mp4")
+
+
 def test_a_file_that_is_not_a_video_is_named(tmp_path):
     path = tmp_path / "notes.mp4"
     path.write_text("This is not a video." * 100)

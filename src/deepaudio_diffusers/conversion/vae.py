@@ -1,6 +1,6 @@
 # Copyright 2026 The deepaudio-diffusers authors.
 # SPDX-License-Identifier: Apache-2.0
-"""MMAudio's mel VAE: original state dict -> diffusers' [`~diffusers.MMAudioVAE`].
+"""MMAudio's mel VAE: original state dict -> [`MMAudioMelVAE`].
 
 Original code: hkchengrex/MMAudio (MIT, with helpers of NVIDIA's EDM2 under CC BY-NC-SA 4.0, of which nothing is used
 here but the published formula, https://arxiv.org/abs/2312.02696, equations 47 and 66). The original stores weights as
@@ -12,15 +12,15 @@ from functools import partial
 from typing import Any
 
 import torch
-from diffusers import MMAudioVAE
 
 from ..errors import CheckpointError
+from ..models.autoencoder_mmaudio import MMAudioMelVAE
 from .state_dict import build_model, shape_of
 
 
-# Mel front ends of the published networks by number of mel bins. Those of 80 bins are base-10 logarithms.
+# Mel front ends of the published networks by number of mel bins.
 _FRONT_ENDS = {
-    80: {"sample_rate": 16000, "n_fft": 1024, "hop_length": 256},
+    80: {"sample_rate": 16000, "n_fft": 1024, "hop_length": 256, "mel_log_base": 10},
     128: {"sample_rate": 44100, "n_fft": 2048, "hop_length": 512},
 }
 # Keeps the division by the norm finite; it is part of what the weights were trained with.
@@ -43,7 +43,7 @@ def map_mmaudio_vae_state_dict(original_state_dict: dict[str, torch.Tensor]) -> 
             its `remove_weight_norm`.
 
     Returns:
-        `dict[str, torch.Tensor]`: State dict for [`~diffusers.MMAudioVAE`] in float32, but for the mel front end,
+        `dict[str, torch.Tensor]`: State dict for [`MMAudioMelVAE`] in float32, but for the mel front end,
         which that model computes.
     """
     return {
@@ -53,14 +53,14 @@ def map_mmaudio_vae_state_dict(original_state_dict: dict[str, torch.Tensor]) -> 
 
 
 def infer_mmaudio_vae_config(original_state_dict: dict[str, torch.Tensor]) -> dict[str, Any]:
-    """Read the configuration of [`~diffusers.MMAudioVAE`] off the shapes of an original state dict.
+    """Read the configuration of [`MMAudioMelVAE`] off the shapes of an original state dict.
 
     Args:
         original_state_dict (`dict[str, torch.Tensor]`): State dict of the original `VAE`; meta tensors do.
 
     Returns:
-        `dict[str, Any]`: Arguments of [`~diffusers.MMAudioVAE`]. The mel front end (`sample_rate`, `n_fft` and
-        `hop_length`) is among them when the number of mel bins is a published one (80 at 16 kHz, 128 at 44.1 kHz).
+        `dict[str, Any]`: Arguments of [`MMAudioMelVAE`]. The mel front end (`sample_rate`, `n_fft`, `hop_length`,
+        `mel_log_base`) is among them when the number of mel bins is a published one (80 at 16 kHz, 128 at 44.1 kHz).
 
     Raises:
         CheckpointError: When the state dict is not that of MMAudio's VAE, or has no encoder.
@@ -69,7 +69,7 @@ def infer_mmaudio_vae_config(original_state_dict: dict[str, torch.Tensor]) -> di
     mel_bins, hidden_channels, _ = shape("decoder.conv_out.weight")
     if not any(key.startswith("encoder.") for key in original_state_dict):
         raise CheckpointError(
-            "The checkpoint of MMAudio's VAE has a decoder but no encoder; MMAudioVAE has both. Use the published "
+            "The checkpoint of MMAudio's VAE has a decoder but no encoder; MMAudioMelVAE has both. Use the published "
             "file, or save the original network without deleting its encoder."
         )
     num_levels = len({key.split(".")[2] for key in original_state_dict if key.startswith("decoder.up.")})
@@ -89,27 +89,23 @@ def infer_mmaudio_vae_config(original_state_dict: dict[str, torch.Tensor]) -> di
     }
 
 
-def convert_mmaudio_vae(original_state_dict: dict[str, torch.Tensor], **config: Any) -> MMAudioVAE:
-    """Build [`~diffusers.MMAudioVAE`] from an original state dict.
-
-    The mel front end of [`~diffusers.MMAudioVAE`] takes natural logarithms. The 16 kHz network was trained on base-10
-    logarithms: its `decode` gives those, which is what its vocoder expects, and a spectrogram for its `vae.encode` is
-    to be divided by `ln(10)` first.
+def convert_mmaudio_vae(original_state_dict: dict[str, torch.Tensor], **config: Any) -> MMAudioMelVAE:
+    """Build [`MMAudioMelVAE`] from an original state dict.
 
     Args:
         original_state_dict (`dict[str, torch.Tensor]`): State dict of the original `VAE` as published, that is, before
             its `remove_weight_norm`, with encoder and decoder.
-        **config: Arguments of [`~diffusers.MMAudioVAE`] that override what the shapes tell.
+        **config: Arguments of [`MMAudioMelVAE`] that override what the shapes tell.
 
     Returns:
-        [`~diffusers.MMAudioVAE`] in evaluation mode and in float32.
+        [`MMAudioMelVAE`] in evaluation mode and in float32.
 
     Raises:
         CheckpointError: When the encoder or a key is missing, a key is unknown, or has another shape.
     """
     config = infer_mmaudio_vae_config(original_state_dict) | config
     return build_model(
-        lambda: MMAudioVAE.from_config(config),
+        lambda: MMAudioMelVAE.from_config(config),
         map_mmaudio_vae_state_dict(original_state_dict),
         computed=("mel_converter.",),
     )

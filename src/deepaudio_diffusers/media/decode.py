@@ -133,7 +133,8 @@ def open_video(source: MediaSource) -> Iterator[tuple[InputContainer, VideoStrea
     """
     name = source_name(source)
     if isinstance(source, str | os.PathLike):
-        if not Path(source).is_file():
+        # Not the method of Path, which raises an error of its own for names that are too long.
+        if not os.path.isfile(source):
             raise MediaError(f"{name} does not exist or is not a file; check the path.")
         is_empty = Path(source).stat().st_size == 0
         # An absolute path, so that a name with a colon is not taken for a network address.

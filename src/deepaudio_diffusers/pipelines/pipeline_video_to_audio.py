@@ -26,6 +26,7 @@ from PIL import Image
 from transformers import CLIPTextModel, CLIPTokenizer, CLIPVisionModelWithProjection
 
 from ..errors import GenerationError, InputError
+from ..models.autoencoder_mmaudio import MMAudioMelVAE
 from ..models.encoder_synchformer import SynchformerVideoEncoder
 from ..models.transformer_mmaudio import MMAudioConditions, MMAudioTransformer1DModel
 from ..models.vocoder_bigvgan import BigVGANVocoder
@@ -64,7 +65,7 @@ class VideoToAudioPipeline(DiffusionPipeline, TransformerLoraLoaderMixin):
         transformer ([`MMAudioTransformer1DModel`]): The velocity network.
         scheduler (`SchedulerMixin`): [`FlowMatchGridEulerScheduler`] is the original sampler; any flow-matching
             scheduler serves.
-        vae ([`~diffusers.MMAudioVAE`]): Decodes latents to mel spectrograms.
+        vae ([`MMAudioMelVAE`] or [`~diffusers.MMAudioVAE`]): Decodes latents to mel spectrograms.
         vocoder ([`BigVGANVocoder`] or [`~diffusers.MMAudioVocoder`]): Decodes mel spectrograms to waveforms.
 
     The encoders may be `None` when features are given in their place.
@@ -94,7 +95,7 @@ class VideoToAudioPipeline(DiffusionPipeline, TransformerLoraLoaderMixin):
         video_encoder: SynchformerVideoEncoder | None,
         transformer: MMAudioTransformer1DModel,
         scheduler: SchedulerMixin,
-        vae: MMAudioVAE,
+        vae: MMAudioMelVAE | MMAudioVAE,
         vocoder: BigVGANVocoder | MMAudioVocoder,
     ) -> None:
         super().__init__()

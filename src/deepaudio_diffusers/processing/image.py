@@ -41,14 +41,14 @@ def read_image(image: str | os.PathLike | Image.Image) -> torch.Tensor:
 
 
 def _read_file(path: Path) -> Image.Image:
-    if path.is_dir():
-        raise MediaError(f"{path.name!r} is a folder; pass the path of a picture in it.")
     try:
         with Image.open(path) as image:
             image.load()
             return image
     except FileNotFoundError as error:
         raise MediaError(f"There is no picture {path.name!r}; check the path.") from error
+    except IsADirectoryError as error:
+        raise MediaError(f"{path.name!r} is a folder; pass the path of a picture.") from error
     except UnidentifiedImageError as error:
         raise MediaError(f"{path.name!r} is not a picture that Pillow can read; convert it to PNG or JPEG.") from error
     except Image.DecompressionBombError as error:
