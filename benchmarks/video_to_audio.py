@@ -46,21 +46,18 @@ class Worker:
         self.process = context.Process(target=_serve, args=(there, side, arguments), daemon=True)
         self.process.start()
         there.close()
-        self.load = self._receive()
+        self.load = self.run("load_usage")
 
     def run(self, command: str, **options: Any) -> Any:
-        self.connection.send((command, options))
-        return self._receive()
+        try:
+            self.connection.send((command, options))
+            return self.connection.recv()
+        except (EOFError, ConnectionError):
+            raise SystemExit(f"The {self.side} side ended: see its error above, or it ran out of memory.") from None
 
     def close(self) -> None:
         self.connection.send(("stop", {}))
         self.process.join()
-
-    def _receive(self) -> Any:
-        try:
-            return self.connection.recv()
-        except EOFError:
-            raise SystemExit(f"The {self.side} side failed; its error is above.") from None
 
 
 def _serve(connection: Any, side: str, arguments: argparse.Namespace) -> None:
@@ -71,7 +68,6 @@ def _serve(connection: Any, side: str, arguments: argparse.Namespace) -> None:
         torch.set_num_threads(arguments.threads)
     torch.set_grad_enabled(False)
     bench = _Bench(side, arguments)
-    connection.send(bench.loaded)
     while True:
         command, options = connection.recv()
         if command == "stop":
@@ -96,8 +92,12 @@ class _Bench:
                 arguments.reference, arguments.reference_weights, arguments.variant, arguments.device, arguments.dtype
             )
 
-        self.model, self.loaded = self._measure(load)
+        self.model, self._load_usage = self._measure(load)
         self.streams: list[Any] = []
+
+    def load_usage(self) -> dict[str, float]:
+        """What loading the networks cost."""
+        return self._load_usage
 
     def set_up(self, seconds: float, batch_size: int, with_video: bool) -> dict[str, tuple[int, ...]]:
         """Fix the length of the clips, by decoding when a stage needs frames; gives the shapes of later stages."""
@@ -310,8 +310,11 @@ def main() -> None:
     arguments = parse_arguments()
     report = {
         "machine": describe_machine(),
+        # Names without folders, so that a report says nothing of where it was made.
         "arguments": {
-            key: value for key, value in vars(arguments).items() if isinstance(value, int | float | str | list)
+            key: Path(value).name if key in ("pipeline", "video") else value
+            for key, value in vars(arguments).items()
+            if isinstance(value, int | float | str | list)
         },
         "settings": [],
     }

@@ -32,7 +32,7 @@ def clip(tmp_path):
     return write_clip(tmp_path / "clip.mp4", TIMES, audio_length_in_s=1.0, metadata={"title": "Träumerei"})
 
 
-@pytest.mark.parametrize(("sampling_rate", "channels"), [(16_000, 1), (44_100, 2)])
+@pytest.mark.parametrize(("sampling_rate", "channels"), [(16_000, 1), (np.int64(44_100), 2)])
 @pytest.mark.parametrize("extension", [".wav", ".flac"])
 def test_sound_files_hold_what_was_written(tmp_path, extension, sampling_rate, channels):
     audio = noise(sampling_rate * 5 // 2, channels)
@@ -225,6 +225,7 @@ def test_an_older_file_is_replaced(tmp_path, clip):
         ({"audio": np.zeros((1, 0))}, r"`audio` has shape \(1, 0\)"),
         ({"audio": np.array([0.0, np.nan])}, "`audio` has NaN"),
         ({"sampling_rate": 0}, "`sampling_rate` is 0"),
+        ({"sampling_rate": True}, "`sampling_rate` is True"),
         ({"sampling_rate": 16_000.0}, r"`sampling_rate` is 16000\.0"),
     ],
 )
