@@ -400,6 +400,16 @@ class TestDiffusersFeatures:
             # bfloat16 has 8 bits of mantissa; errors add up over four blocks.
             assert relative_error(loaded(**half).sample.float(), model(**inputs).sample) < 0.1
 
+    @pytest.mark.parametrize("name", ["dtype", "torch_dtype"])
+    def test_single_file_keeps_them_too(self, tmp_path, name):
+        original = weights_of(load_golden("mmaudio/mmdit_tiny_v2"))
+        torch.save(original, tmp_path / "mmaudio.pth")
+        loaded = MMAudioTransformer1DModel.from_single_file(str(tmp_path / "mmaudio.pth"), **{name: torch.bfloat16})
+        assert loaded.proj_out.weight.dtype == torch.bfloat16
+        assert torch.equal(loaded.time_embed.linear_1.weight, original["t_embed.mlp.0.weight"])
+        plain = MMAudioTransformer1DModel.from_single_file(str(tmp_path / "mmaudio.pth"))
+        assert plain.proj_out.weight.dtype == torch.float32
+
     def test_fused_projections(self, model, inputs):
         with torch.no_grad():
             expected = model(**inputs).sample

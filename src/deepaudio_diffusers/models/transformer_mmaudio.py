@@ -638,7 +638,15 @@ class MMAudioTransformer1DModel(
         """
         if kwargs.get("config") is None:
             kwargs.setdefault("original_config", {})
-        return super().from_single_file(pretrained_model_link_or_path_or_dict, **kwargs)
+        if kwargs.get("quantization_config") is not None:
+            return super().from_single_file(pretrained_model_link_or_path_or_dict, **kwargs)
+        # diffusers' loader would cast the modules too that have to stay in float32.
+        dtypes = [kwargs.pop(name, None) for name in ("dtype", "torch_dtype")]
+        model = super().from_single_file(pretrained_model_link_or_path_or_dict, **kwargs)
+        for name, module in model.named_children():
+            if name not in cls._keep_in_fp32_modules:
+                module.to(next((dtype for dtype in dtypes if dtype is not None), model.dtype))
+        return model
 
     @apply_forward_hook
     def normalize_latents(self, latents: torch.Tensor) -> torch.Tensor:
