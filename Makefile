@@ -23,6 +23,7 @@ lint: .venv/installed
 	$(BIN)/ruff format --check .
 
 .venv/installed: setup.py constraints.txt
+	@echo "Installing PyTorch and what else is needed into .venv; this takes a minute or more."
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[test]"
 	touch $@

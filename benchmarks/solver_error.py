@@ -223,7 +223,7 @@ def main():
 
     report = {
         "machine": {
-            "platform": platform.platform(),
+            "platform": f"{platform.system()} {platform.machine()}",
             "python": platform.python_version(),
             "torch": torch.__version__,
             "diffusers": diffusers.__version__,

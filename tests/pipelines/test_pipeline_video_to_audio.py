@@ -427,7 +427,6 @@ class TestCallbacks:
 
         def stop(pipe, step, timestep, tensors):
             pipe._interrupt = step == 1
-            return {}
 
         generate(pipe, video_features=features, num_inference_steps=10, callback_on_step_end=stop)
         assert len(calls) == 2

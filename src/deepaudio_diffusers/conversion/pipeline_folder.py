@@ -204,8 +204,8 @@ def _find_in_folder(recipe: MMAudioRecipe, folder: Path) -> SourceFiles:
     if problems:
         problems += [str(error) for error in unreadable.values()]
         raise CheckpointError(
-            f"{recipe.variant} cannot be made from the files in `source` ({folder.name!r}):\n- "
-            + "\n- ".join(problems)
+            f"{recipe.variant} cannot be made from the files in `source` ({folder.name!r}). Add what is missing, or "
+            f"give {MMAUDIO_REPO} as the source to download it all.\n- " + "\n- ".join(problems)
         )
     for error in unreadable.values():
         logger.warning("Not needed and skipped: %s", error)

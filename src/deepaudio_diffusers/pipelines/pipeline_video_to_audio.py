@@ -474,7 +474,7 @@ class VideoToAudioPipeline(DiffusionPipeline, TransformerLoraLoaderMixin):
                 8 s without a clip. The networks were trained on 8 s.
             sampling (`str`, defaults to `"presentation"`): See [`~VideoToAudioPipeline.encode_video`].
             num_inference_steps (`int`, defaults to 25): Steps of the scheduler. [`FlowMatchGridMultistepScheduler`]
-                is as accurate with 12.
+                has less error with 12 on test fields (`benchmarks/solver_error.py`).
             sigmas (`list[float]`, *optional*): A time grid of your own for the scheduler, falling from 1 towards 0.
             guidance_scale (`float`, defaults to 4.5): Strength of classifier-free guidance; up to 1 is without.
             num_waveforms_per_prompt (`int`, defaults to 1): How many takes of each item.
@@ -490,7 +490,7 @@ class VideoToAudioPipeline(DiffusionPipeline, TransformerLoraLoaderMixin):
             return_dict (`bool`, defaults to `True`): Whether to return a [`VideoToAudioPipelineOutput`] instead of a
                 tuple of its `audios`.
             callback_on_step_end (`Callable`, *optional*): Called as `(pipeline, step, timestep, tensors)` after each
-                step; what it returns in a dictionary replaces those tensors.
+                step; what it returns in a dictionary, if anything, replaces those tensors.
             callback_on_step_end_tensor_inputs (`list[str]`, *optional*): Names of the tensors for the callback:
                 `"latents"`.
             attention_kwargs (`dict`, *optional*): `scale` is the strength of loaded LoRA weights.
@@ -616,7 +616,7 @@ class VideoToAudioPipeline(DiffusionPipeline, TransformerLoraLoaderMixin):
                     callback_kwargs = {}
                     for name in callback_on_step_end_tensor_inputs:
                         callback_kwargs[name] = locals()[name]
-                    latents = callback_on_step_end(self, i, t, callback_kwargs).pop("latents", latents)
+                    latents = (callback_on_step_end(self, i, t, callback_kwargs) or {}).get("latents", latents)
                 progress_bar.update()
         self._current_timestep = None
 
