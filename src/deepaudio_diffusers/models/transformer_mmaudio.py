@@ -641,11 +641,12 @@ class MMAudioTransformer1DModel(
         if kwargs.get("quantization_config") is not None:
             return super().from_single_file(pretrained_model_link_or_path_or_dict, **kwargs)
         # diffusers' loader would cast the modules too that have to stay in float32.
-        dtypes = [kwargs.pop(name, None) for name in ("dtype", "torch_dtype")]
+        dtype, torch_dtype = kwargs.pop("dtype", None), kwargs.pop("torch_dtype", None)
         model = super().from_single_file(pretrained_model_link_or_path_or_dict, **kwargs)
-        for name, module in model.named_children():
-            if name not in cls._keep_in_fp32_modules:
-                module.to(next((dtype for dtype in dtypes if dtype is not None), model.dtype))
+        if dtype is not None or torch_dtype is not None:
+            for name, module in model.named_children():
+                if name not in cls._keep_in_fp32_modules:
+                    module.to(dtype or torch_dtype)
         return model
 
     @apply_forward_hook
