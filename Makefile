@@ -8,7 +8,7 @@ export OMP_WAIT_POLICY := passive
 .PHONY: demo test lint clean
 
 demo: .venv/installed
-	$(BIN)/python -m tests.tiny build/demo/random-pipeline
+	$(BIN)/python -m tests.tiny video-to-audio build/demo/random-pipeline
 	$(BIN)/python examples/score_a_clip.py --pipeline build/demo/random-pipeline \
 		--video examples/assets/bouncing-ball.mp4 --prompt "a rubber ball bouncing" \
 		--output build/demo/bouncing-ball-with-sound.mp4

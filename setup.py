@@ -16,7 +16,9 @@ setup(
     packages=find_packages("src"),
     package_data={"deepaudio_diffusers": ["py.typed"]},
     install_requires=[
+        # torch below 2.15, because the last release of torchaudio is built for CUDA 13.0.
         "torch>=2.8,<2.15",
+        "torchaudio>=2.8",
         "diffusers>=0.42.1,<0.43",
         "transformers>=5.6,<6",
         "accelerate>=1.1",
@@ -27,7 +29,12 @@ setup(
         "pillow>=11",
         "av>=15",
         "ftfy>=6.1",
+        "pyloudnorm>=0.2",
+        # Newer dictionaries and grammars may read words differently; the tests know these.
+        "pypinyin>=0.55,<0.56",
+        "rjieba>=0.2.2,<0.3",
+        "wetext>=0.1.8,<0.2",
     ],
-    extras_require={"test": ["pytest>=8", "ruff>=0.12"]},
+    extras_require={"test": ["hypothesis>=6.100", "pytest>=8", "ruff>=0.12"]},
     entry_points={"console_scripts": ["deepaudio=deepaudio_diffusers.cli:main"]},
 )

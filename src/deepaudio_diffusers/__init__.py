@@ -19,16 +19,32 @@ if TYPE_CHECKING:
         EmptyMediaError,
         GenerationError,
         InputError,
+        LimitExceededError,
         MediaError,
+        NoAudioStreamError,
         NoVideoStreamError,
+        UnreadableMediaError,
+        UnsafeArtifactError,
     )
     from .models.autoencoder_mmaudio import MMAudioMelVAE
     from .models.encoder_clip import CLIPFrameEncoder
     from .models.encoder_synchformer import SynchformerVideoEncoder
+    from .models.gating_network import MoFGatingConfig, MoFGatingNetwork
+    from .models.transformer_f5tts import F5TTSTransformer1DModel
     from .models.transformer_mmaudio import MMAudioTransformer1DModel
     from .models.vocoder_bigvgan import BigVGANVocoder
-    from .pipelines.pipeline_output import VideoFeatures, VideoToAudioPipelineOutput
+    from .models.vocoder_vocos import VocosVocoder
+    from .pipelines.pipeline_deepaudio import DeepAudioPipeline
+    from .pipelines.pipeline_output import (
+        DeepAudioPipelineOutput,
+        TextToSpeechPipelineOutput,
+        VideoFeatures,
+        VideoToAudioPipelineOutput,
+        VoicePrompt,
+    )
+    from .pipelines.pipeline_text_to_speech import TextToSpeechPipeline
     from .pipelines.pipeline_video_to_audio import VideoToAudioPipeline
+    from .processing.tokenization_f5tts import F5TTSTokenizer
     from .schedulers import (
         FlowMatchGridEulerScheduler,
         FlowMatchGridMidpointScheduler,
@@ -39,28 +55,47 @@ if TYPE_CHECKING:
 LOADABLE_NAMES = {
     "BigVGANVocoder": ".models.vocoder_bigvgan",
     "CLIPFrameEncoder": ".models.encoder_clip",
+    "DeepAudioPipeline": ".pipelines.pipeline_deepaudio",
+    "F5TTSTokenizer": ".processing.tokenization_f5tts",
+    "F5TTSTransformer1DModel": ".models.transformer_f5tts",
     "FlowMatchGridEulerScheduler": ".schedulers",
     "FlowMatchGridMidpointScheduler": ".schedulers",
     "FlowMatchGridMultistepScheduler": ".schedulers",
     "MMAudioMelVAE": ".models.autoencoder_mmaudio",
     "MMAudioTransformer1DModel": ".models.transformer_mmaudio",
+    "MoFGatingNetwork": ".models.gating_network",
     "SynchformerVideoEncoder": ".models.encoder_synchformer",
+    "TextToSpeechPipeline": ".pipelines.pipeline_text_to_speech",
     "VideoToAudioPipeline": ".pipelines.pipeline_video_to_audio",
+    "VocosVocoder": ".models.vocoder_vocos",
 }
 _OTHER_NAMES = {
     "CheckpointError": ".errors",
     "DeepAudioError": ".errors",
+    "DeepAudioPipelineOutput": ".pipelines.pipeline_output",
     "EmptyMediaError": ".errors",
     "GenerationError": ".errors",
     "InputError": ".errors",
+    "LimitExceededError": ".errors",
     "MediaError": ".errors",
+    "MoFGatingConfig": ".models.gating_network",
+    "NoAudioStreamError": ".errors",
     "NoVideoStreamError": ".errors",
+    "TextToSpeechPipelineOutput": ".pipelines.pipeline_output",
+    "UnreadableMediaError": ".errors",
+    "UnsafeArtifactError": ".errors",
     "VideoFeatures": ".pipelines.pipeline_output",
     "VideoToAudioPipelineOutput": ".pipelines.pipeline_output",
+    "VoicePrompt": ".pipelines.pipeline_output",
 }
 # diffusers expects a library to carry the base classes by which it recognises how a component is loaded.
-_BASE_CLASSES = {"ModelMixin": "diffusers", "PreTrainedModel": "transformers", "SchedulerMixin": "diffusers"}
-_SUBPACKAGES = ("conversion", "errors", "media", "models", "pipelines", "processing", "schedulers")
+_BASE_CLASSES = {
+    "ModelMixin": "diffusers",
+    "PreTrainedModel": "transformers",
+    "PreTrainedTokenizer": "transformers",
+    "SchedulerMixin": "diffusers",
+}
+_SUBPACKAGES = ("conversion", "errors", "instructions", "media", "models", "pipelines", "processing", "schedulers")
 
 _MODULE_OF = LOADABLE_NAMES | _OTHER_NAMES | _BASE_CLASSES
 
@@ -69,20 +104,34 @@ __all__ = [
     "CLIPFrameEncoder",
     "CheckpointError",
     "DeepAudioError",
+    "DeepAudioPipeline",
+    "DeepAudioPipelineOutput",
     "EmptyMediaError",
+    "F5TTSTokenizer",
+    "F5TTSTransformer1DModel",
     "FlowMatchGridEulerScheduler",
     "FlowMatchGridMidpointScheduler",
     "FlowMatchGridMultistepScheduler",
     "GenerationError",
     "InputError",
+    "LimitExceededError",
     "MMAudioMelVAE",
     "MMAudioTransformer1DModel",
     "MediaError",
+    "MoFGatingConfig",
+    "MoFGatingNetwork",
+    "NoAudioStreamError",
     "NoVideoStreamError",
     "SynchformerVideoEncoder",
+    "TextToSpeechPipeline",
+    "TextToSpeechPipelineOutput",
+    "UnreadableMediaError",
+    "UnsafeArtifactError",
     "VideoFeatures",
     "VideoToAudioPipeline",
     "VideoToAudioPipelineOutput",
+    "VocosVocoder",
+    "VoicePrompt",
 ]
 
 

@@ -14,6 +14,7 @@ Tested with the range of diffusers versions in setup.py. A registry that is not 
 ImportError.
 """
 
+import importlib
 import importlib.abc
 import importlib.metadata
 import importlib.util
@@ -67,34 +68,42 @@ def _register_library(pipeline_loading_utils: ModuleType):
         "ModelMixin": methods,
         "SchedulerMixin": methods,
         "PreTrainedModel": methods,
+        "PreTrainedTokenizer": methods,
     }
 
 
 def _register_pipelines(auto_pipeline: ModuleType):
+    from .pipelines.pipeline_text_to_speech import TextToSpeechPipeline
     from .pipelines.pipeline_video_to_audio import VideoToAudioPipeline
 
-    _required(auto_pipeline, "AUTO_TEXT2AUDIO_PIPELINES_MAPPING")["mmaudio"] = VideoToAudioPipeline
+    mapping = _required(auto_pipeline, "AUTO_TEXT2AUDIO_PIPELINES_MAPPING")
+    mapping["mmaudio"] = VideoToAudioPipeline
+    mapping["f5tts"] = TextToSpeechPipeline
 
 
 def _register_original_checkpoints(single_file_model: ModuleType):
+    classes = _required(single_file_model, "SINGLE_FILE_LOADABLE_CLASSES")
+    for class_name, module_name, name in (
+        ("MMAudioTransformer1DModel", "mmaudio", "mmaudio_transformer"),
+        ("F5TTSTransformer1DModel", "f5tts", "f5tts"),
+    ):
+        classes[class_name] = _single_file_functions(module_name, f"infer_{name}_config", f"convert_{name}")
+
+
+def _single_file_functions(module_name: str, infer_name: str, convert_name: str) -> dict[str, Callable]:
     # The configuration is that of `config=`, or with `original_config={}` it is read off the shapes in the file;
     # entries of that dict then override what the shapes tell.
-    def configure_mmaudio_transformer(original_config: dict[str, Any], checkpoint: dict[str, Any]) -> dict[str, Any]:
-        from .conversion.mmaudio import infer_mmaudio_transformer_config
-
-        return infer_mmaudio_transformer_config(checkpoint) | original_config
+    def configure(original_config: dict[str, Any], checkpoint: dict[str, Any]) -> dict[str, Any]:
+        module = importlib.import_module(f".conversion.{module_name}", PACKAGE)
+        return getattr(module, infer_name)(checkpoint) | original_config
 
     # Converted as a whole and not only renamed, so that a key too many or too few is an error that names it.
-    def map_mmaudio_transformer(checkpoint: dict[str, Any], config: dict[str, Any]) -> dict[str, Any]:
-        from .conversion.mmaudio import convert_mmaudio_transformer
-
+    def convert(checkpoint: dict[str, Any], config: dict[str, Any]) -> dict[str, Any]:
+        module = importlib.import_module(f".conversion.{module_name}", PACKAGE)
         arguments = {name: value for name, value in config.items() if not name.startswith("_")}
-        return convert_mmaudio_transformer(checkpoint, **arguments).state_dict()
+        return getattr(module, convert_name)(checkpoint, **arguments).state_dict()
 
-    _required(single_file_model, "SINGLE_FILE_LOADABLE_CLASSES")["MMAudioTransformer1DModel"] = {
-        "checkpoint_mapping_fn": map_mmaudio_transformer,
-        "config_mapping_fn": configure_mmaudio_transformer,
-    }
+    return {"checkpoint_mapping_fn": convert, "config_mapping_fn": configure}
 
 
 def _register_mmaudio_blocks(transformer_mmaudio: ModuleType):
@@ -123,12 +132,28 @@ def _register_mmaudio_blocks(transformer_mmaudio: ModuleType):
         processor_registry.register(processor, metadata)
 
 
+def _register_f5tts_blocks(transformer_f5tts: ModuleType):
+    from diffusers.hooks import _helpers
+
+    metadata = _helpers.TransformerBlockMetadata(return_hidden_states_index=0, return_encoder_hidden_states_index=None)
+    block_registry = _required(_helpers, "TransformerBlockRegistry")
+    block_registry.register(transformer_f5tts.F5TTSTransformerBlock, metadata)
+
+    def skip_attention(attn: Any, hidden_states: Any, *_: Any, **__: Any) -> Any:
+        return hidden_states
+
+    metadata = _helpers.AttentionProcessorMetadata(skip_processor_output_fn=skip_attention)
+    processor_registry = _required(_helpers, "AttentionProcessorRegistry")
+    processor_registry.register(transformer_f5tts.F5TTSAttnProcessor, metadata)
+
+
 # What to do with a module right after its import.
 _AFTER_IMPORT: dict[str, Callable[[ModuleType], None]] = {
     "diffusers": _register_names,
     "diffusers.pipelines.pipeline_loading_utils": _register_library,
     "diffusers.pipelines.auto_pipeline": _register_pipelines,
     "diffusers.loaders.single_file_model": _register_original_checkpoints,
+    f"{PACKAGE}.models.transformer_f5tts": _register_f5tts_blocks,
     f"{PACKAGE}.models.transformer_mmaudio": _register_mmaudio_blocks,
 }
 

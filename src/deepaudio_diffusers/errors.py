@@ -19,12 +19,28 @@ class MediaError(DeepAudioError, ValueError):
     """A media file cannot be read or written."""
 
 
+class UnreadableMediaError(MediaError):
+    """A file is missing, not to be opened, damaged, or no media file at all."""
+
+
 class NoVideoStreamError(MediaError):
     """A file was given as a video but carries no video stream."""
 
 
+class NoAudioStreamError(MediaError):
+    """A file was given as sound but carries no sound track."""
+
+
 class EmptyMediaError(MediaError):
     """A media file decodes to nothing: no frames, or a duration of zero."""
+
+
+class LimitExceededError(MediaError):
+    """A media file asks for more than the limits it is read with: pixels, seconds, bytes, streams, time, memory."""
+
+
+class UnsafeArtifactError(DeepAudioError, ValueError):
+    """Something given as data would make the library open, fetch or run something else."""
 
 
 class CheckpointError(DeepAudioError, ValueError):

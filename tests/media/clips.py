@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Small video files for the tests. Every frame carries its own number as a pattern that survives lossy coding."""
 
+import io
 import struct
 from collections.abc import Sequence
 from fractions import Fraction
@@ -10,9 +11,14 @@ from pathlib import Path
 
 import av
 import numpy as np
+from av.stream import Disposition
+from PIL import Image
 
 
 NUM_STRIPES = 8
+CHAPTERS = ("Before", "After")
+LINES = ("Hello.", "Good-bye.")
+FONT = b"not really a font" * 10
 # What a file says about turning the picture, in the units of an mp4 file.
 ROTATION_MATRICES = {0: (1, 0, 0, 1), 90: (0, 1, -1, 0), 180: (-1, 0, 0, -1), 270: (0, -1, 1, 0)}
 
@@ -71,7 +77,7 @@ def write_clip(
         if audio_length_in_s:
             silence = np.zeros((2, round(audio_length_in_s * 48_000)), dtype=np.float32)
             frame = av.AudioFrame.from_ndarray(silence, format="fltp", layout="stereo")
-            frame.sample_rate = 48_000
+            frame.sample_rate, frame.pts, frame.time_base = 48_000, 0, Fraction(1, 48_000)
             container.mux(sound.encode(frame))
             container.mux(sound.encode())
     return path
@@ -87,6 +93,79 @@ def write_large_clip(path: Path, num_frames: int, frame_rate: int) -> Path:
         for i in range(num_frames):
             frame.pts = i
             container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    return path
+
+
+def write_rich_clip(path: Path, source: Path, subtitles: str | None) -> Path:
+    """Copy `source`, and add two chapters, subtitles, a cover, and in Matroska a font."""
+    with av.open(str(source)) as container, av.open(str(path), "w") as target:
+        copies = {stream: target.add_stream_from_template(stream, opaque=True) for stream in container.streams}
+        lines = target.add_mux_stream(subtitles) if subtitles else None
+        if lines:
+            lines.metadata["language"] = "fra"
+        cover = None
+        if path.suffix == ".mkv":
+            target.add_attachment("font.ttf", "font/ttf", FONT)
+            target.add_attachment("cover.png", "image/png", png_file())
+        elif path.suffix == ".mp4":
+            cover = target.add_mux_stream("png", width=16, height=16)
+            cover.disposition = Disposition.attached_pic
+        second = Fraction(1, 1000)
+        target.set_chapters(
+            [
+                {"id": i, "start": i * 1000, "end": i * 1000 + 1000, "time_base": second, "metadata": {"title": title}}
+                for i, title in enumerate(CHAPTERS)
+            ]
+        )
+        target.start_encoding()
+        if cover:
+            _mux_bytes(target, cover, png_file(), 0, 0)
+        for i, line in enumerate(LINES if lines else []):
+            content = line.encode()
+            # The subtitles of mp4 begin with their length.
+            content = len(content).to_bytes(2, "big") + content if subtitles == "mov_text" else content
+            _mux_bytes(target, lines, content, i, 1)
+        for packet in container.demux(*copies):
+            if packet.size:
+                packet.stream = copies[packet.stream]
+                target.mux(packet)
+    return path
+
+
+def _mux_bytes(target, stream, content: bytes, time_in_s: int, duration_in_s: int) -> None:
+    packet = av.Packet(content)
+    packet.stream = stream
+    packet.pts = packet.dts = round(time_in_s / stream.time_base)
+    packet.duration = round(duration_in_s / stream.time_base)
+    target.mux(packet)
+
+
+def png_file() -> bytes:
+    """A small red picture."""
+    file = io.BytesIO()
+    Image.new("RGB", (16, 16), (200, 0, 0)).save(file, "PNG")
+    return file.getvalue()
+
+
+def tones(sampling_rate: int, layout: str, length_in_s: float) -> np.ndarray:
+    """A tone of another pitch and strength in each channel, as float32 of shape `(channels, num_samples)`."""
+    times = np.arange(round(length_in_s * sampling_rate)) / sampling_rate
+    num_channels = len(av.AudioLayout(layout).channels)
+    # Low ones, which the channel for low frequencies keeps too.
+    return np.stack([0.2 / (1 + i) * np.sin(2 * np.pi * (40 + 10 * i) * times) for i in range(num_channels)]).astype(
+        np.float32
+    )
+
+
+def write_sound(path: Path, samples: np.ndarray, sampling_rate: int, codec: str, layout: str) -> Path:
+    """Write float32 samples of shape `(channels, num_samples)` as a file of sound alone, and return its path."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=sampling_rate, layout=layout, bit_rate=96_000 * len(samples))
+        interleaved = np.ascontiguousarray(samples.T).reshape(1, -1)
+        frame = av.AudioFrame.from_ndarray(interleaved, format="flt", layout=layout)
+        frame.sample_rate, frame.pts, frame.time_base = sampling_rate, 0, Fraction(1, sampling_rate)
+        container.mux(stream.encode(frame))
         container.mux(stream.encode())
     return path
 

@@ -9,7 +9,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from deepaudio_diffusers.errors import EmptyMediaError, InputError, MediaError, NoVideoStreamError
+from deepaudio_diffusers.errors import (
+    EmptyMediaError,
+    InputError,
+    MediaError,
+    NoVideoStreamError,
+    UnreadableMediaError,
+)
 from deepaudio_diffusers.media import decode_frames, probe, write_audio
 from tests.media.clips import ROTATION_MATRICES, numbers_of, turn, write_clip
 
@@ -166,7 +172,7 @@ def test_pixels_that_are_not_square_count_in_the_displayed_size(tmp_path):
 
 def cover_only_file(path):
     """A sound file with a cover picture, which FFmpeg presents as a video stream."""
-    write_audio(path, np.zeros(1000, np.float32), 16_000)
+    write_audio(path, np.full(1000, 0.1, np.float32), 16_000)
     picture = io.BytesIO()
     Image.new("RGB", (8, 8)).save(picture, "PNG")
     mime_type = b"image/png"
@@ -187,7 +193,7 @@ def text_file(path):
 
 
 def sound_file(path):
-    write_audio(path, np.zeros(1000, np.float32), 16_000)
+    write_audio(path, np.full(1000, 0.1, np.float32), 16_000)
     return path
 
 
@@ -206,21 +212,16 @@ def damaged_file(path):
     return path
 
 
-def elementary_stream(path):
-    return write_clip(path, TIMES)
-
-
 @pytest.mark.parametrize("read", [probe, lambda source: list(decode_frames(source))], ids=["probe", "decode"])
 @pytest.mark.parametrize(
     ("make", "name", "error", "message"),
     [
-        (lambda path: path, "missing.mp4", MediaError, "does not exist"),
-        (lambda path: path.parent, "", MediaError, "is not a file"),
+        (lambda path: path, "missing.mp4", UnreadableMediaError, "does not exist"),
+        (lambda path: path.parent, "", UnreadableMediaError, "is not a file"),
         (empty_file, "empty.mp4", EmptyMediaError, "is empty"),
-        (text_file, "text.mp4", MediaError, "cannot be opened as a media file"),
+        (text_file, "text.mp4", UnreadableMediaError, "cannot be opened as a media file"),
         (sound_file, "sound.wav", NoVideoStreamError, r"no video stream \(found: audio\)"),
         (cover_only_file, "cover.flac", NoVideoStreamError, r"no video stream \(found: audio, video\)"),
-        (elementary_stream, "raw.h264", MediaError, "does not say when its frames are shown"),
     ],
 )
 def test_files_that_are_no_video_are_named(tmp_path, read, make, name, error, message):
@@ -236,6 +237,17 @@ def test_a_damaged_file_is_named(tmp_path):
     path = damaged_file(tmp_path / "damaged.mp4")
     with pytest.raises(MediaError, match=r"'damaged\.mp4' is damaged"):
         list(decode_frames(path))
+
+
+def test_a_stream_without_times_is_read_at_its_rate(tmp_path, caplog):
+    # With pictures that are coded in another order than they are shown in.
+    path = write_clip(tmp_path / "raw.h264", TIMES, time_base=Fraction(1, 24))
+    frames = list(decode_frames(path))
+    assert "'raw.h264' does not say when its frames are shown" in caplog.text
+    rate = 1 / frames[1].time_in_s
+    assert [frame.time_in_s for frame in frames] == pytest.approx([i / rate for i in range(48)], abs=1e-4)
+    assert decoded_numbers(path) == list(range(48))
+    assert probe(path).duration_in_s == pytest.approx(frames[-1].end_in_s, abs=1e-4)
 
 
 def test_something_else_than_a_source_is_named():

@@ -1,13 +1,28 @@
 # Copyright 2026 The deepaudio-diffusers authors.
 # SPDX-License-Identifier: Apache-2.0
+from fractions import Fraction
+from pathlib import Path
+
 import av
 import numpy as np
+import pyloudnorm
 import pytest
 import torch
 
-from deepaudio_diffusers.errors import InputError, MediaError, NoVideoStreamError
+from deepaudio_diffusers.errors import GenerationError, InputError, MediaError, NoVideoStreamError
 from deepaudio_diffusers.media import decode_frames, probe, write_audio, write_audio_into_video
-from tests.media.clips import ROTATION_MATRICES, read_sound, turn, video_packets, write_clip
+from tests.media.clips import (
+    CHAPTERS,
+    FONT,
+    LINES,
+    ROTATION_MATRICES,
+    png_file,
+    read_sound,
+    turn,
+    video_packets,
+    write_clip,
+    write_rich_clip,
+)
 from tests.media.test_decode import TIMES, clip_without_durations, decoded_numbers, trim
 
 
@@ -223,10 +238,14 @@ def test_an_older_file_is_replaced(tmp_path, clip):
         ({"audio": np.zeros((1, 1, 10))}, r"`audio` has shape \(1, 1, 10\)"),
         ({"audio": np.zeros((3, 10))}, r"`audio` has shape \(3, 10\)"),
         ({"audio": np.zeros((1, 0))}, r"`audio` has shape \(1, 0\)"),
-        ({"audio": np.array([0.0, np.nan])}, "`audio` has NaN"),
         ({"sampling_rate": 0}, "`sampling_rate` is 0"),
         ({"sampling_rate": True}, "`sampling_rate` is True"),
         ({"sampling_rate": 16_000.0}, r"`sampling_rate` is 16000\.0"),
+        ({"keep_original": "all"}, "`keep_original` is 'all'; expected 'none', 'mix' or 'duck'"),
+        ({"original_track": -1}, "`original_track` is -1"),
+        ({"audio_gain_in_db": np.nan}, "`audio_gain_in_db` is nan"),
+        ({"ducking_in_db": "loud"}, "`ducking_in_db` is 'loud'"),
+        ({"loudness_in_lufs": np.inf}, "`loudness_in_lufs` is inf"),
     ],
 )
 def test_wrong_arguments_are_named(tmp_path, arguments, message):
@@ -239,3 +258,261 @@ def test_wrong_arguments_are_named(tmp_path, arguments, message):
 def test_a_missing_folder_is_named(tmp_path):
     with pytest.raises(MediaError, match=r"'sound\.wav' cannot be written into the folder 'missing'"):
         write_audio(tmp_path / "missing" / "sound.wav", noise(100), 16_000)
+
+
+@pytest.mark.parametrize("audio", [np.array([0.0, np.nan]), np.array([np.inf, 0.5]), np.zeros(100), np.full(9, 1e-6)])
+def test_sound_that_is_none_is_not_written(tmp_path, clip, audio):
+    files = sorted(tmp_path.iterdir())
+    for write in (
+        lambda: write_audio(tmp_path / "sound.wav", audio, 16_000),
+        lambda: write_audio_into_video(clip, audio, 16_000, tmp_path / "output.mp4"),
+    ):
+        with pytest.raises(GenerationError, match="no file was written"):
+            write()
+    assert sorted(tmp_path.iterdir()) == files
+
+
+def test_silence_is_written_on_request(tmp_path, clip):
+    write_audio(tmp_path / "sound.wav", np.zeros(100), 16_000, allow_silence=True)
+    write_audio_into_video(clip, np.zeros(100), 16_000, tmp_path / "output.mp4", allow_silence=True)
+    assert not read_sound(tmp_path / "output.mp4")[0].any()
+
+
+# What a format can hold besides pictures and sound.
+HELD = {
+    ("rich.mkv", "subrip", ".mkv"): {"subtitle", "attachment", "cover"},
+    ("rich.mkv", "subrip", ".mp4"): {"cover"},
+    ("rich.mkv", "webvtt", ".webm"): {"subtitle"},
+    ("rich.mp4", "mov_text", ".mp4"): {"subtitle", "cover"},
+    ("rich.mp4", "mov_text", ".mov"): {"subtitle"},
+    ("rich.mp4", "mov_text", ".mkv"): {"cover"},
+}
+
+
+@pytest.mark.parametrize(("name", "subtitles", "extension"), HELD)
+def test_everything_else_is_kept_or_named(tmp_path, caplog, name, subtitles, extension):
+    codec = "libvpx-vp9" if extension == ".webm" else "libx264"
+    plain = write_clip(tmp_path / "plain.mkv", TIMES, codec=codec, audio_length_in_s=2.0)
+    source = write_rich_clip(tmp_path / name, plain, subtitles)
+    output = tmp_path / f"output{extension}"
+    write_audio_into_video(source, noise(32_000), 16_000, output)
+
+    kinds = {"subtitle", "cover"} | ({"attachment"} if name.endswith(".mkv") else set())
+    held = HELD[name, subtitles, extension]
+    with av.open(str(output)) as container:
+        found = {"cover" if i and s.type == "video" else s.type for i, s in enumerate(container.streams)}
+        assert found & kinds == held
+        chapters = [(c["metadata"]["title"], c["start"] * c["time_base"]) for c in container.chapters()]
+        assert chapters == [(title, i) for i, title in enumerate(CHAPTERS)]
+        for stream in container.streams:
+            if stream.type == "attachment":
+                assert stream.data == FONT
+            if stream.type == "subtitle":
+                assert stream.metadata["language"] == "fra"
+    for kind in kinds:
+        assert (f"{kind}" in caplog.text) == (kind not in held)
+    with av.open(str(output)) as container:
+        covers = list(container.streams.video[1:])
+        assert [bytes(next(container.demux(stream))) for stream in covers] == [png_file()] * len(covers)
+    with av.open(str(output)) as container:
+        lines = (
+            [bytes(p) for p in container.demux(container.streams.subtitles) if p.size] if "subtitle" in held else []
+        )
+        assert all(line.encode() in packet for line, packet in zip(LINES, lines, strict=bool(lines)))
+
+
+def test_the_timecode_is_kept(tmp_path, clip):
+    source = tmp_path / "timecode.mov"
+    with av.open(str(clip)) as container, av.open(str(source), "w") as target:
+        stream = container.streams.video[0]
+        copied = target.add_stream_from_template(stream, opaque=True)
+        copied.metadata["timecode"] = "01:02:03:04"
+        copied.rate = 24
+        for packet in container.demux(stream):
+            if packet.size:
+                packet.stream = copied
+                target.mux(packet)
+    write_audio_into_video(source, noise(100), 16_000, tmp_path / "output.mov")
+    with av.open(str(tmp_path / "output.mov")) as container:
+        assert container.streams.video[0].metadata["timecode"] == "01:02:03:04"
+
+
+@pytest.fixture(scope="module")
+def talking_clip(tmp_path_factory):
+    """Two seconds of pictures with a tone of 400 Hz, left louder than right, that begins with them."""
+    folder = tmp_path_factory.mktemp("talking")
+    return with_sound(write_clip(folder / "plain.mkv", TIMES), folder / "talking.mkv", tone(400, 48_000))
+
+
+def tone(frequency: float, sampling_rate: int, length_in_s: float = 2.0) -> np.ndarray:
+    times = np.arange(round(length_in_s * sampling_rate)) / sampling_rate
+    return 0.2 * np.sin(2 * np.pi * frequency * times).astype(np.float32)
+
+
+def with_sound(clip, path, left, layout="stereo"):
+    """Copy the pictures of `clip` and give them the sound `left` at 48 kHz, half as strong in the other channels."""
+    num_channels = len(av.AudioLayout(layout).channels)
+    samples = np.stack([left, *[left / 2] * (num_channels - 1)])
+    with av.open(str(clip)) as container, av.open(str(path), "w") as target:
+        stream = container.streams.video[0]
+        copied = target.add_stream_from_template(stream, opaque=True)
+        sound = target.add_stream("flac", rate=48_000, layout=layout)
+        for packet in container.demux(stream):
+            if packet.size:
+                packet.stream = copied
+                target.mux(packet)
+        frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples.T).reshape(1, -1), "flt", layout)
+        frame.sample_rate, frame.pts, frame.time_base = 48_000, 0, Fraction(1, 48_000)
+        target.mux(sound.encode(frame))
+        target.mux(sound.encode())
+    return path
+
+
+def level(samples: np.ndarray, sampling_rate: int, frequency: float, start: float, end: float) -> float:
+    """The amplitude of a tone in part of the sound."""
+    part = samples[round(start * sampling_rate) : round(end * sampling_rate)]
+    window = np.hanning(len(part))
+    wave = np.exp(-2j * np.pi * frequency * np.arange(len(part)) / sampling_rate)
+    return 2 * abs((part * window * wave).sum()) / window.sum()
+
+
+def test_the_old_sound_is_mixed_in_with_its_gain(tmp_path, talking_clip):
+    output = tmp_path / "output.mkv"
+    new = tone(1000, 16_000)
+    write_audio_into_video(
+        talking_clip, new, 16_000, output, keep_original="mix", original_gain_in_db=-6.0, audio_gain_in_db=3.0
+    )
+    samples, rate = read_sound(output)
+    # Rate and channels of the old sound; a single new one goes to both sides.
+    assert rate == 48_000 and samples.shape == (2, round(probe(talking_clip).duration_in_s * rate))
+    for channel, strength in zip(samples, (1.0, 0.5), strict=True):
+        assert level(channel, rate, 400, 0.5, 1.5) == pytest.approx(0.2 * strength * 10 ** (-6 / 20), rel=0.03)
+        assert level(channel, rate, 1000, 0.5, 1.5) == pytest.approx(0.2 * 10 ** (3 / 20), rel=0.03)
+    assert [content for content, _ in video_packets(output)] == [content for content, _ in video_packets(talking_clip)]
+
+
+def test_the_old_sound_makes_room_for_the_new_one(tmp_path, talking_clip):
+    new = tone(1000, 48_000)
+    new[:24_000] = 0
+    new[48_000:] = 0
+    output = tmp_path / "output.mkv"
+    write_audio_into_video(talking_clip, new, 48_000, output, keep_original="duck", ducking_in_db=-20.0)
+    samples, rate = read_sound(output)
+    # Heard from 0.5 s to 1.0 s.
+    assert level(samples[0], rate, 400, 0.0, 0.25) == pytest.approx(0.2, rel=0.03)
+    assert level(samples[0], rate, 400, 0.55, 0.95) == pytest.approx(0.02, rel=0.15)
+    assert level(samples[0], rate, 400, 1.7, 2.0) == pytest.approx(0.2, rel=0.05)
+
+
+@pytest.mark.parametrize("offset_in_s", [0.3, -0.2])
+def test_the_old_sound_stays_in_time_with_the_pictures(tmp_path, offset_in_s):
+    clip = write_clip(tmp_path / "clip.mp4", TIMES, start=1.0)
+    old = noise(96_000)[0]
+    source = tmp_path / "source.mp4"
+    # In a file of its own first, because the sound has to begin at another time than the pictures.
+    with av.open(str(clip)) as container, av.open(str(source), "w") as target:
+        stream = container.streams.video[0]
+        copied = target.add_stream_from_template(stream, opaque=True)
+        sound = target.add_stream("aac", rate=48_000, layout="mono", bit_rate=192_000)
+        for packet in container.demux(stream):
+            if packet.size:
+                packet.stream = copied
+                target.mux(packet)
+        frame = av.AudioFrame.from_ndarray(old[None], "fltp", "mono")
+        frame.sample_rate, frame.time_base = 48_000, Fraction(1, 48_000)
+        frame.pts = round((1.0 + offset_in_s) * 48_000)
+        target.mux(sound.encode(frame))
+        target.mux(sound.encode())
+    output = tmp_path / "output.mkv"
+    write_audio_into_video(source, np.zeros(10), 48_000, output, keep_original="mix", allow_silence=True)
+    samples, rate = read_sound(output)
+    # The file that it was in rounds to milliseconds.
+    assert delay_between(samples[0], old) == pytest.approx(offset_in_s * rate, abs=rate // 1000)
+
+
+@pytest.mark.parametrize(("layout", "extension"), [("5.1", ".mkv"), ("5.1", ".mp4"), ("7.1", ".mkv"), ("7.1", ".mp4")])
+def test_the_channels_of_the_old_sound_are_kept(tmp_path, layout, extension):
+    clip = write_clip(tmp_path / "plain.mkv", TIMES)
+    source = with_sound(clip, tmp_path / "source.mkv", tone(400, 48_000), layout)
+    output = tmp_path / f"output{extension}"
+    write_audio_into_video(source, tone(1000, 48_000), 48_000, output, keep_original="mix")
+    with av.open(str(output)) as container:
+        assert container.streams.audio[0].layout.name == layout
+        names = [channel.name for channel in container.streams.audio[0].layout.channels]
+        resampler = av.AudioResampler(format="flt")
+        frames = [part for frame in container.decode(audio=0) for part in resampler.resample(frame)]
+        samples = np.concatenate([frame.to_ndarray().reshape(-1, len(names)) for frame in frames]).T
+    for name, channel in zip(names, samples, strict=True):
+        # The new sound is in the centre and nowhere else.
+        assert level(channel, 48_000, 1000, 0.5, 1.5) == pytest.approx(0.2 if name == "FC" else 0.0, abs=0.02)
+        if name != "LFE":
+            assert level(channel, 48_000, 400, 0.5, 1.5) == pytest.approx(0.2 if name == "FL" else 0.1, abs=0.02)
+
+
+def test_channels_that_the_codec_does_not_have_become_stereo(tmp_path, caplog):
+    clip = write_clip(tmp_path / "plain.mkv", TIMES)
+    source = with_sound(clip, tmp_path / "source.mkv", tone(400, 48_000), layout="6.0(front)")
+    write_audio_into_video(source, tone(1000, 48_000), 48_000, tmp_path / "output.mkv", keep_original="mix")
+    assert "has no place for the channels '6.0(front)'" in caplog.text
+    assert len(read_sound(tmp_path / "output.mkv")[0]) == 2
+
+
+def test_a_mix_that_is_too_loud_is_turned_down(tmp_path, talking_clip, caplog):
+    write_audio_into_video(
+        talking_clip, tone(400, 48_000), 48_000, tmp_path / "output.mkv", keep_original="mix", audio_gain_in_db=18.0
+    )
+    assert "dB too loud and was turned down" in caplog.text
+    samples, _ = read_sound(tmp_path / "output.mkv")
+    assert 0.9 < np.abs(samples).max() < 1.1
+
+
+def test_a_clip_without_sound_has_none_to_keep(tmp_path, caplog):
+    source = write_clip(tmp_path / "clip.mp4", TIMES)
+    write_audio_into_video(source, tone(400, 16_000), 16_000, tmp_path / "output.mp4", keep_original="duck")
+    assert "'clip.mp4' has no sound that could be kept" in caplog.text
+    assert level(read_sound(tmp_path / "output.mp4")[0][0], 16_000, 400, 0.5, 1.5) == pytest.approx(0.2, rel=0.05)
+
+
+@pytest.mark.parametrize("keep_original", ["none", "mix"])
+@pytest.mark.parametrize("extension", [".mp4", ".mkv"])
+def test_the_sound_is_as_loud_as_asked_for(tmp_path, talking_clip, extension, keep_original):
+    output = tmp_path / f"output{extension}"
+    write_audio_into_video(
+        talking_clip, noise(96_000)[0], 48_000, output, keep_original=keep_original, loudness_in_lufs=-23.0
+    )
+    samples, rate = read_sound(output)
+    assert pyloudnorm.Meter(rate).integrated_loudness(samples.T) == pytest.approx(-23.0, abs=0.3)
+
+
+def test_no_more_loudness_than_the_peaks_allow(tmp_path, talking_clip, caplog):
+    clicks = np.zeros(96_000, np.float32)
+    clicks[::12_000] = 0.5
+    write_audio_into_video(talking_clip, clicks, 48_000, tmp_path / "output.mkv", loudness_in_lufs=-10.0)
+    assert "LUFS instead of -10.0" in caplog.text
+    assert np.abs(read_sound(tmp_path / "output.mkv")[0]).max() < 1.0
+
+
+def test_nothing_but_the_output_is_left_in_the_folder(tmp_path, clip):
+    write_audio_into_video(clip, noise(100), 16_000, tmp_path / "output.mkv")
+    write_audio(tmp_path / "sound.wav", noise(100), 16_000)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["clip.mp4", "output.mkv", "sound.wav"]
+
+
+def test_an_output_that_is_damaged_on_the_way_is_not_kept(tmp_path, clip, monkeypatch):
+    """What the disk gives back is compared with what was read, picture by picture."""
+    real_open = av.open
+
+    def open_damaged(file, mode="r", **kwargs):
+        if mode == "r" and str(file).endswith(".partial"):
+            file = Path(file)
+            content = bytearray(file.read_bytes())
+            # The stripes of a picture that is shown early, after its header.
+            place = content.index(video_packets(clip)[0][0][-40:])
+            content[place] ^= 0xFF
+            file.write_bytes(content)
+        return real_open(file, mode, **kwargs)
+
+    monkeypatch.setattr(av, "open", open_damaged)
+    with pytest.raises(MediaError, match=r"'output\.mp4' was written, but reading it again failed \(its pictures"):
+        write_audio_into_video(clip, noise(32_000), 16_000, tmp_path / "output.mp4")
+    assert [path.name for path in tmp_path.iterdir()] == ["clip.mp4"]

@@ -1,9 +1,9 @@
 # Copyright 2026 The deepaudio-diffusers authors.
 # SPDX-License-Identifier: Apache-2.0
-"""BigVGAN, first and second version: original state dict -> [`BigVGANVocoder`].
+"""Original state dicts of vocoders: BigVGAN, first and second version, and Vocos.
 
-Original code: NVIDIA/BigVGAN (MIT). Checkpoints come with weight normalisation, in either of PyTorch's two notations,
-or with the weights multiplied out; here they are always multiplied out.
+Original code: NVIDIA/BigVGAN (MIT) and gemelo-ai/vocos (MIT). Checkpoints of BigVGAN come with weight normalisation,
+in either of PyTorch's two notations, or with the weights multiplied out; here they are always multiplied out.
 """
 
 import re
@@ -13,6 +13,7 @@ import torch
 
 from ..errors import CheckpointError
 from ..models.vocoder_bigvgan import FILTER_TAPS, BigVGANVocoder, lowpass_filter
+from ..models.vocoder_vocos import VocosVocoder
 from .state_dict import add_once, build_model, shape_of
 
 
@@ -22,6 +23,18 @@ _WEIGHT_NORM_SUFFIXES = [
     ("weight_g", "weight_v"),
     ("parametrizations.weight.original0", "parametrizations.weight.original1"),
 ]
+
+# Name of a module or parameter of the original Vocos -> its name in [`VocosVocoder`].
+_VOCOS_NAMES = {
+    r"^backbone\.embed\.": "conv_in.",
+    r"^backbone\.norm\.": "norm_in.",
+    r"^backbone\.final_layer_norm\.": "norm_out.",
+    r"^backbone\.convnext\.(\d+)\.dwconv\.": r"blocks.\1.conv.",
+    r"^backbone\.convnext\.(\d+)\.norm\.": r"blocks.\1.norm.",
+    r"^backbone\.convnext\.(\d+)\.pwconv([12])\.": r"blocks.\1.linear_\2.",
+    r"^backbone\.convnext\.(\d+)\.gamma$": r"blocks.\1.scale",
+    r"^head\.out\.": "head.",
+}
 
 
 def _generator(original_state_dict: dict[str, Any]) -> dict[str, torch.Tensor]:
@@ -142,3 +155,81 @@ def convert_bigvgan(original_state_dict: dict[str, Any], **config: Any) -> BigVG
     """
     config = infer_bigvgan_config(original_state_dict) | config
     return build_model(lambda: BigVGANVocoder.from_config(config), map_bigvgan_state_dict(original_state_dict))
+
+
+def map_vocos_state_dict(original_state_dict: dict[str, Any]) -> dict[str, torch.Tensor]:
+    """Rename the tensors of an original state dict, without looking at whether it is complete.
+
+    Args:
+        original_state_dict (`dict`): State dict of an original Vocos network for mel spectrograms.
+
+    Returns:
+        `dict[str, torch.Tensor]`: State dict for [`VocosVocoder`], without what makes mel spectrograms of waveforms
+        and without the window, which [`VocosVocoder`] computes.
+
+    Raises:
+        CheckpointError: When the stored window is not a periodic Hann window, or two keys become one.
+    """
+    state_dict = {}
+    for original_key, tensor in original_state_dict.items():
+        if original_key.startswith("feature_extractor."):
+            continue
+        if original_key == "head.istft.window":
+            window = torch.hann_window(tensor.numel()).to(tensor.dtype)
+            if not torch.allclose(tensor, window, rtol=torch.finfo(tensor.dtype).eps, atol=1e-6):
+                raise CheckpointError(
+                    f"The window {original_key!r} of the checkpoint is not the periodic Hann window that VocosVocoder "
+                    "computes; this vocoder has another inverse Fourier transform."
+                )
+            continue
+        key = original_key
+        for pattern, name in _VOCOS_NAMES.items():
+            key = re.sub(pattern, name, key)
+        add_once(state_dict, key, tensor)
+    return state_dict
+
+
+def infer_vocos_config(original_state_dict: dict[str, Any]) -> dict[str, Any]:
+    """Read the configuration of [`VocosVocoder`] off the shapes of an original state dict.
+
+    Args:
+        original_state_dict (`dict`): State dict of an original Vocos network for mel spectrograms.
+
+    Returns:
+        `dict[str, Any]`: Arguments of [`VocosVocoder`]. What shapes do not tell is taken to be as in the published
+        24 kHz network: the hop length is a quarter of the Fourier transform, and frames are centred.
+
+    Raises:
+        CheckpointError: When the state dict is not that of a Vocos network.
+    """
+    network = "a Vocos network for mel spectrograms"
+    hidden_size, num_mels, _ = shape_of(original_state_dict, "backbone.embed.weight", 3, network)
+    intermediate_size, _ = shape_of(original_state_dict, "backbone.convnext.0.pwconv1.weight", 2, network)
+    n_fft = shape_of(original_state_dict, "head.out.weight", 2, network)[0] - 2
+    return {
+        "num_mels": num_mels,
+        "hidden_size": hidden_size,
+        "intermediate_size": intermediate_size,
+        "num_layers": _count(original_state_dict, r"backbone\.convnext\.(\d+)\."),
+        "n_fft": n_fft,
+        "hop_length": n_fft // 4,
+        "padding": "center",
+        "sampling_rate": 24_000,
+    }
+
+
+def convert_vocos(original_state_dict: dict[str, Any], **config: Any) -> VocosVocoder:
+    """Build [`VocosVocoder`] from an original state dict.
+
+    Args:
+        original_state_dict (`dict`): State dict of an original Vocos network for mel spectrograms.
+        **config: Arguments of [`VocosVocoder`] that override what the shapes tell.
+
+    Returns:
+        [`VocosVocoder`] in evaluation mode, with the dtype of the state dict.
+
+    Raises:
+        CheckpointError: When a key is missing, unknown, or has another shape, or the window is another one.
+    """
+    config = infer_vocos_config(original_state_dict) | config
+    return build_model(lambda: VocosVocoder.from_config(config), map_vocos_state_dict(original_state_dict))

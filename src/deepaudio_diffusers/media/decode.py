@@ -6,16 +6,14 @@ Frames come in presentation order with the time at which a player shows them. Th
 format until [`DecodedFrame.to_rgb`] is called, so frames that nobody picks cost no conversion.
 """
 
-import io
+import logging
 import os
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import chain
-from pathlib import Path
-from typing import BinaryIO
 
 import av
 import numpy as np
@@ -23,16 +21,34 @@ from av.container import InputContainer
 from av.stream import Disposition
 from av.video.stream import VideoStream
 
-from ..errors import EmptyMediaError, InputError, MediaError, NoVideoStreamError
+from ..errors import EmptyMediaError, NoVideoStreamError, UnreadableMediaError
+from .isolation import IsolatedFrame, decode_frames_isolated
+from .limits import Meter
+from .source import (
+    MediaFile,
+    MediaSource,
+    decode_packets,
+    open_media,
+    read_packets,
+    reporting_damage,
+    warn_if_cut_off,
+)
 
 
-MediaSource = str | os.PathLike | bytes | BinaryIO
+logger = logging.getLogger(__name__)
 
 # A jump lands on a key frame by decoding order. Aiming this much earlier keeps the frames that such a landing cannot
 # decode (they refer to frames before the key frame) out of the wanted window.
 SEEK_MARGIN_IN_S = 1.0
 # No frame is shown for less. Shorter durations are what FFmpeg fills in where a file has none.
 MIN_FRAME_DURATION_IN_S = 2e-3
+# A clock that falls back by more has been set anew, as where two recordings were joined.
+CLOCK_RESET_IN_S = 1.0
+# For streams that say nothing about time.
+ASSUMED_RATE = Fraction(25)
+# Each thread decodes a frame of its own. Large frames get fewer, so that they do not take the memory.
+PIXELS_IN_THREADS = 8 * 1920 * 1080
+MAX_THREADS = 8
 
 
 @dataclass(frozen=True)
@@ -111,77 +127,47 @@ def display_size(frame: av.VideoFrame, pixel_aspect: Fraction, orientation: Orie
     return (width, height) if orientation.is_transposed else (height, width)
 
 
-def source_name(source: MediaSource) -> str:
-    """What messages call a source: the base name of a path, else the kind of object it is."""
-    if isinstance(source, str | os.PathLike):
-        return f"'{Path(source).name}'"
-    return "the given data" if isinstance(source, bytes) else "the given file object"
-
-
 @contextmanager
 def open_video(source: MediaSource) -> Iterator[tuple[InputContainer, VideoStream]]:
-    """Open `source` for reading and find its video stream. Nothing is ever written to `source`.
-
-    Args:
-        source: Path of a file, the bytes of a file, or a seekable binary file object, which is read from its start.
+    """Open `source` for reading and find its video stream.
 
     Raises:
-        InputError: `source` is of another type.
-        MediaError: The file does not exist, cannot be opened, or is not a media file.
         NoVideoStreamError: There is no video stream; a cover picture is not one.
-        EmptyMediaError: The file has no bytes.
+        LimitExceededError: Its frames have too many pixels.
     """
-    name = source_name(source)
-    if isinstance(source, str | os.PathLike):
-        # Not the method of Path, which raises an error of its own for names that are too long.
-        if not os.path.isfile(source):
-            raise MediaError(f"{name} does not exist or is not a file; check the path.")
-        is_empty = Path(source).stat().st_size == 0
-        # An absolute path, so that a name with a colon is not taken for a network address.
-        file = os.path.abspath(source)
-    elif isinstance(source, bytes):
-        is_empty = not source
-        file = io.BytesIO(source)
-    elif hasattr(source, "read") and hasattr(source, "seek"):
-        is_empty = source.seek(0, os.SEEK_END) == 0
-        source.seek(0)
-        file = source
-    else:
-        raise InputError(
-            f"A video of type {type(source).__name__} cannot be read; pass a path, the bytes of a file, or a seekable "
-            "binary file object."
-        )
-    if is_empty:
-        raise EmptyMediaError(f"{name} is empty (0 bytes); pass a complete video file.")
-
-    try:
-        container = av.open(file, metadata_errors="surrogateescape")
-    except av.error.FFmpegError as error:
-        raise MediaError(
-            f"{name} cannot be opened as a media file ({error.strerror}); pass a video such as mp4, mov, mkv or webm."
-        ) from error
-    with container:
+    media = MediaFile.of(source)
+    with open_media(media) as container:
         streams = [stream for stream in container.streams.video if not is_cover(stream)]
         if not streams:
             found = ", ".join(sorted({stream.type for stream in container.streams})) or "no stream at all"
-            raise NoVideoStreamError(f"{name} has no video stream (found: {found}); pass a file with moving pictures.")
-        if streams[0].codec_context is None:
-            raise MediaError(f"{name} is coded in a way that FFmpeg cannot decode; pass it as h264, for instance.")
-        yield container, streams[0]
-
-
-@contextmanager
-def reporting_damage(name: str) -> Iterator[None]:
-    """Turn what FFmpeg reports while reading or decoding into a `MediaError` about the file `name`."""
-    try:
-        yield
-    except av.error.FFmpegError as error:
-        raise MediaError(f"{name} is damaged and cannot be read ({error.strerror}); pass an intact file.") from error
+            raise NoVideoStreamError(
+                f"{media.name} has no video stream (found: {found}); pass a file with moving pictures."
+            )
+        stream = max(streams, key=_rank)
+        if stream.codec_context is None:
+            raise UnreadableMediaError(
+                f"{media.name} is coded in a way that FFmpeg cannot decode; pass it as h264, for instance."
+            )
+        if len(streams) > 1:
+            logger.warning(
+                f"{media.name} has {len(streams)} video streams; number {streams.index(stream)} is used, "
+                f"{stream.width} x {stream.height}."
+            )
+        num_pixels = stream.width * stream.height
+        media.limits.check("max_pixels", num_pixels, f"{media.name} has frames of {stream.width} x {stream.height}")
+        stream.codec_context.options = {"max_pixels": str(min(media.limits.max_pixels, 2**31 - 1))}
+        yield container, stream
 
 
 def is_cover(stream: VideoStream) -> bool:
     """Whether a video stream is a still cover picture, as music files have."""
     return bool(stream.disposition & Disposition.attached_pic)
+
+
+def _rank(stream: VideoStream) -> tuple[bool, bool, int]:
+    """The stream with the greatest rank is the one that a player shows."""
+    is_known = stream.codec_context is not None
+    return is_known, bool(stream.disposition & Disposition.default), stream.width * stream.height if is_known else 0
 
 
 def pixel_aspect_of(stream: VideoStream) -> Fraction:
@@ -195,7 +181,47 @@ def known_duration(item: av.Packet | av.VideoFrame) -> int:
     return duration if duration * item.time_base >= MIN_FRAME_DURATION_IN_S else 0
 
 
-def decode_frames(source: MediaSource, start_in_s: float = 0.0) -> Iterator[DecodedFrame]:
+class Clock:
+    """Turns the times in a file into ever later ones, where they are missing or fall back.
+
+    Args:
+        stream ([`VideoStream`]): Whose times they are.
+        name (`str`): What warnings call the file.
+    """
+
+    def __init__(self, stream: VideoStream, name: str):
+        self._name = name
+        self._time_base = stream.time_base
+        self._rate = stream.guessed_rate or ASSUMED_RATE
+        self._shift = 0
+        self._last: int | None = None
+        self._untimed_from: int | None = None
+        self._num_untimed = 0
+
+    def time_of(self, time: int | None, duration: int) -> int:
+        """The time of something that lies at `time` by the file and lasts `duration`, in units of the time base."""
+        step = duration or max(1, round(1 / (self._rate * self._time_base)))
+        if time is None:
+            if self._untimed_from is None:
+                self._untimed_from = 0 if self._last is None else self._last + step
+                logger.warning(
+                    f"{self._name} does not say when its frames are shown; they are taken to come "
+                    f"{float(self._rate):.3f} a second."
+                )
+            # Exact in the long run, whatever the time base.
+            now = self._untimed_from + round(self._num_untimed / (self._rate * self._time_base))
+            self._num_untimed += 1
+        else:
+            now = time + self._shift
+            if self._last is not None and now < self._last - CLOCK_RESET_IN_S / self._time_base:
+                now = self._last + step
+                self._shift = now - time
+                logger.warning(f"The clock of {self._name} was set back in the middle; its parts are joined.")
+        self._last = now
+        return now
+
+
+def decode_frames(source: MediaSource, start_in_s: float = 0.0) -> Iterator[DecodedFrame | IsolatedFrame]:
     """Decode a video in presentation order, one frame at a time; stop iterating to stop decoding.
 
     Args:
@@ -204,21 +230,26 @@ def decode_frames(source: MediaSource, start_in_s: float = 0.0) -> Iterator[Deco
             frame that is shown at `start_in_s` comes out, with some frames before it.
 
     Raises:
-        MediaError: The file cannot be read, is damaged, or has no presentation times. See also [`open_video`].
-        EmptyMediaError: Not a single frame can be decoded.
+        MediaError: The file cannot be read; `NoVideoStreamError`, `EmptyMediaError`, `LimitExceededError` and
+            `UnreadableMediaError` say why.
+        UnsafeArtifactError: The source is an address or a playlist.
     """
-    name = source_name(source)
-    with open_video(source) as (container, stream):
-        stream.thread_type = "AUTO"
-        frames = _read_frames(container.demux(stream), stream, name)
+    media = MediaFile.of(source)
+    if media.isolated:
+        yield from decode_frames_isolated(media, start_in_s)
+        return
+    with open_video(media) as (container, stream):
+        use_threads(stream)
+        meter = Meter(media.limits, media.name)
+        frames = _read_frames(container, stream, meter)
         first = next(frames, None)
         if first is None:
-            raise EmptyMediaError(f"{name} has a video stream without frames; pass a complete video file.")
-        if start_in_s <= SEEK_MARGIN_IN_S:
+            raise EmptyMediaError(f"{media.name} has a video stream without frames; pass a complete video file.")
+        if start_in_s <= SEEK_MARGIN_IN_S or first.frame.pts is None:
             yield first
             yield from frames
             return
-        frames = _enter(container, stream, name, first.frame.pts, start_in_s)
+        frames = _enter(container, stream, meter, first.frame.pts, start_in_s)
         if frames is not None:
             yield from frames
             return
@@ -226,38 +257,47 @@ def decode_frames(source: MediaSource, start_in_s: float = 0.0) -> Iterator[Deco
     yield from decode_frames(source)
 
 
+def use_threads(stream: VideoStream) -> None:
+    """Decode on several threads, as far as the size of the frames allows."""
+    stream.thread_type = "AUTO"
+    threads = PIXELS_IN_THREADS // max(1, stream.width * stream.height)
+    stream.codec_context.thread_count = max(1, min(threads, MAX_THREADS, os.cpu_count() or 1))
+
+
 def _enter(
-    container: InputContainer, stream: VideoStream, name: str, origin: int, start_in_s: float
+    container: InputContainer, stream: VideoStream, meter: Meter, origin: int, start_in_s: float
 ) -> Iterator[DecodedFrame] | None:
     """The frames from a key frame before `start_in_s` on; `None` where the file cannot be entered at such a one."""
     try:
         container.seek(origin + int((start_in_s - SEEK_MARGIN_IN_S) / stream.time_base), stream=stream)
-    except av.error.FFmpegError:
-        # The format has no index.
+    except (av.error.FFmpegError, OverflowError):
+        # The format has no index, or the time is beyond what it can name.
         return None
     # Streams for broadcast are entered anywhere; the decoder gives nothing until it comes to a key frame.
-    frames = _read_frames(container.demux(stream), stream, name, origin)
+    frames = _read_frames(container, stream, meter, origin)
     first = next(frames, None)
-    if first is None or first.time_in_s > start_in_s:
+    if first is None or not first.time_in_s <= start_in_s:
         return None
     return chain([first], frames)
 
 
 def _read_frames(
-    packets: Iterable[av.Packet], stream: VideoStream, name: str, origin: int | None = None
+    container: InputContainer, stream: VideoStream, meter: Meter, origin: int | None = None
 ) -> Iterator[DecodedFrame]:
     time_base = stream.time_base
     pixel_aspect = pixel_aspect_of(stream)
+    clock = Clock(stream, meter.name)
     # The rate is unknown only where there are too few frames to guess it from.
     usual_duration = 1 / (stream.guessed_rate * time_base) if stream.guessed_rate else 0
     orientation = previous = None
-    with reporting_damage(name):
-        for frame in chain.from_iterable(packet.decode() for packet in packets):
-            now = frame.pts
-            if now is None:
-                raise MediaError(
-                    f"{name} does not say when its frames are shown; put the video into a container such as mp4."
-                )
+    with reporting_damage(meter.name):
+        frames = decode_packets(read_packets(container, stream, meter), meter)
+        for frame in meter.timed(frames):
+            meter.count_frame(frame.width * frame.height)
+            now = clock.time_of(frame.pts, known_duration(frame))
+            if previous is not None and now < previous:
+                # Nothing is shown before what was shown already.
+                continue
             if origin is None:
                 origin = now
             if orientation is None:
@@ -268,13 +308,17 @@ def _read_frames(
                 usual_duration = known_duration(frame)
             elif previous is not None:
                 usual_duration = now - previous
+            end_in_s = float((now - origin + usual_duration) * time_base)
+            meter.check_time(end_in_s)
             yield DecodedFrame(
                 # Exact fractions up to here, so that a time is the float nearest to the true one.
                 time_in_s=float((now - origin) * time_base),
                 file_time_in_s=float(now * time_base),
-                end_in_s=float((now - origin + usual_duration) * time_base),
+                end_in_s=end_in_s,
                 pixel_aspect=pixel_aspect,
                 orientation=orientation,
                 frame=frame,
             )
             previous = now
+    if previous is not None:
+        warn_if_cut_off(container, stream, meter.name, end_in_s)

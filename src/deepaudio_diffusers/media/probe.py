@@ -4,17 +4,13 @@
 
 from dataclasses import dataclass
 
-from ..errors import EmptyMediaError, MediaError
-from .decode import (
-    MediaSource,
-    Orientation,
-    display_size,
-    known_duration,
-    open_video,
-    pixel_aspect_of,
-    reporting_damage,
-    source_name,
-)
+import av
+
+from ..errors import EmptyMediaError, UnreadableMediaError
+from .decode import Clock, Orientation, display_size, known_duration, open_video, pixel_aspect_of
+from .isolation import ask_isolated
+from .limits import Meter
+from .source import MediaFile, MediaSource, read_packets, reporting_damage
 
 
 @dataclass(frozen=True)
@@ -27,7 +23,7 @@ class MediaInfo:
         width (`int`): Width as displayed.
         height (`int`): Height as displayed.
         rotation (`int`): How far a player turns the stored picture, in degrees clockwise: 0, 90, 180 or 270.
-        has_audio (`bool`): Whether there is a sound track.
+        num_audio_tracks (`int`): How many sound tracks there are.
         start_time_in_s (`float`): When the first frame is shown, on the clock of the file.
     """
 
@@ -36,8 +32,13 @@ class MediaInfo:
     width: int
     height: int
     rotation: int
-    has_audio: bool
+    num_audio_tracks: int
     start_time_in_s: float
+
+    @property
+    def has_audio(self) -> bool:
+        """Whether there is a sound track."""
+        return self.num_audio_tracks > 0
 
 
 def probe(source: MediaSource) -> MediaInfo:
@@ -46,42 +47,69 @@ def probe(source: MediaSource) -> MediaInfo:
     Headers are not asked for the duration: Matroska has none for a stream, files that were cut off keep the old one.
 
     Raises:
-        MediaError: The file is missing, unreadable, damaged, or has no presentation times. See also `open_video`.
-        EmptyMediaError: There are no frames, or they last no time.
+        MediaError: The file cannot be read; `NoVideoStreamError`, `LimitExceededError`, `UnreadableMediaError` and
+            `EmptyMediaError` (no frames, or they last no time) say why.
+        UnsafeArtifactError: The source is an address or a playlist.
     """
-    name = source_name(source)
-    with open_video(source) as (container, stream):
+    media = MediaFile.of(source)
+    if media.isolated:
+        return MediaInfo(**ask_isolated(media, {"do": "probe"}))
+    with open_video(media) as (container, stream):
+        meter = Meter(media.limits, media.name)
+        clock = Clock(stream, media.name)
         first_frame = None
-        shown = []
-        with reporting_damage(name):
-            for packet in container.demux(stream):
+        # The presentation times of the first picture, of the last one, and of the one before that.
+        first = last = before_last = None
+        num_frames = last_duration = 0
+        with reporting_damage(media.name):
+            for packet in meter.timed(read_packets(container, stream, meter)):
                 if first_frame is None:
-                    first_frame = next(iter(packet.decode()), None)
+                    first_frame = _first_frame(packet)
                 # The empty packet at the end flushes the decoder. Discarded ones lie before the cut of a trimmed file.
-                if packet.size and not packet.is_discard:
-                    shown.append((packet.pts, known_duration(packet)))
-        if first_frame is None or not shown:
-            raise EmptyMediaError(f"{name} has a video stream without frames; pass a complete video file.")
-        if any(time is None for time, _ in shown):
-            raise MediaError(
-                f"{name} does not say when its frames are shown; put the video into a container such as mp4."
+                if not packet.size or packet.is_discard:
+                    continue
+                num_frames += 1
+                media.limits.check("max_frames", num_frames, f"{media.name} has {num_frames} frames or more")
+                duration = known_duration(packet)
+                # Packets come in decoding order, whose clock tells whether it was set back.
+                decoding_time = packet.pts if packet.dts is None else packet.dts
+                time = clock.time_of(decoding_time, duration)
+                if decoding_time is not None and packet.pts is not None:
+                    time += packet.pts - decoding_time
+                first = time if first is None else min(first, time)
+                meter.check_time(float((time - first) * stream.time_base))
+                if last is None or time > last:
+                    before_last, last, last_duration = last, time, duration
+                elif before_last is None or time > before_last:
+                    before_last = time
+        if not num_frames:
+            raise EmptyMediaError(f"{media.name} has a video stream without frames; pass a complete video file.")
+        if first_frame is None:
+            raise UnreadableMediaError(
+                f"{media.name} is damaged and cannot be read (none of its {num_frames} frames can be decoded); pass "
+                "an intact file."
             )
-        # Packets come in decoding order.
-        shown.sort()
-        first, (last, last_duration) = shown[0][0], shown[-1]
-        if not last_duration and len(shown) > 1:
-            last_duration = last - shown[-2][0]
+        if not last_duration and before_last is not None:
+            last_duration = last - before_last
         duration_in_s = float((last - first + last_duration) * stream.time_base)
         if duration_in_s <= 0:
-            raise EmptyMediaError(f"{name} has {len(shown)} frame(s) that last no time; pass a longer video.")
+            raise EmptyMediaError(f"{media.name} has {num_frames} frame(s) that last no time; pass a longer video.")
         orientation = Orientation.of(first_frame)
         height, width = display_size(first_frame, pixel_aspect_of(stream), orientation)
         return MediaInfo(
             duration_in_s=duration_in_s,
-            fps=len(shown) / duration_in_s,
+            fps=num_frames / duration_in_s,
             width=width,
             height=height,
             rotation=orientation.rotation,
-            has_audio=bool(container.streams.audio),
+            num_audio_tracks=len(container.streams.audio),
             start_time_in_s=float(first * stream.time_base),
         )
+
+
+def _first_frame(packet: av.Packet) -> av.VideoFrame | None:
+    """The first frame that comes out of the decoder with `packet`, if any; a damaged packet gives none."""
+    try:
+        return next(iter(packet.decode()), None)
+    except av.error.FFmpegError:
+        return None

@@ -47,3 +47,81 @@ class VideoToAudioPipelineOutput(BaseOutput):
 
     audios: np.ndarray | torch.Tensor
     sampling_rate: int
+
+
+@dataclass(frozen=True, eq=False)
+class VoicePrompt:
+    """A voice as [`TextToSpeechPipeline`] hears it: made by `encode_voice`, accepted by `__call__`.
+
+    Prompts can be kept with `torch.save` and read with `torch.load`.
+
+    Args:
+        mel (`torch.Tensor` of shape `(num_frames, mel_channels)`):
+            Log mel spectrogram of the reference speech, float32.
+        text (`str`):
+            What is said in it, completed as the network expects it.
+        energy (`torch.Tensor` of shape `(num_frames,)`):
+            Energy contour of the reference speech, for networks that are conditioned on it.
+        audio_length_in_s (`float`):
+            Length of the reference speech.
+        gain (`float`):
+            What the reference speech was multiplied by to be loud enough; generated speech is divided by it.
+    """
+
+    mel: torch.Tensor
+    text: str
+    energy: torch.Tensor
+    audio_length_in_s: float
+    gain: float
+
+
+torch.serialization.add_safe_globals([VoicePrompt])
+
+
+@dataclass
+class TextToSpeechPipelineOutput(BaseOutput):
+    """Output of [`TextToSpeechPipeline`].
+
+    Args:
+        audios (`np.ndarray` or `torch.Tensor` of shape `(batch_size, 1, num_samples)`):
+            Waveforms, float32. Shorter items of a batch end with zeros. With `output_type="latent"` the generated log
+            mel spectrograms, of shape `(batch_size, num_frames, mel_channels)`.
+        sampling_rate (`int`):
+            Samples per second.
+        lengths (`list[int]`):
+            How many samples (frames, with `output_type="latent"`) of each item are its own.
+    """
+
+    audios: np.ndarray | torch.Tensor
+    sampling_rate: int
+    lengths: list[int]
+
+
+@dataclass
+class DeepAudioPipelineOutput(BaseOutput):
+    """Output of [`DeepAudioPipeline`].
+
+    Args:
+        audios (`np.ndarray` or `torch.Tensor` of shape `(batch_size, 1, num_samples)`):
+            What was asked for: the ambience, the speech, or their mix. Float32, and as long as the clip.
+        sampling_rate (`int`):
+            Samples per second of `audios`, `ambience` and `speech`.
+        task (`str`):
+            What was done: `"video_to_audio"`, `"video_to_speech"`, `"text_to_speech"` or `"soundtrack"`.
+        task_probabilities (`dict[str, float]` or `None`):
+            What the gate made of the instruction; `None` when the task was given.
+        energy (`torch.Tensor` of shape `(batch_size, num_frames)` or `None`):
+            The energy contour that timed the speech, one value for each 256 / 24000 s.
+        ambience (of the type and shape of `audios`, or `None`):
+            The ambience alone, as it is in the mix.
+        speech (of the type and shape of `audios`, or `None`):
+            The speech alone, as it is in the mix.
+    """
+
+    audios: np.ndarray | torch.Tensor
+    sampling_rate: int
+    task: str
+    task_probabilities: dict[str, float] | None
+    energy: torch.Tensor | None
+    ambience: np.ndarray | torch.Tensor | None
+    speech: np.ndarray | torch.Tensor | None

@@ -48,6 +48,8 @@ CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 TIME_EPSILON_IN_S = 1e-6
 # Matroska rounds times to milliseconds, so a clip of 8 s can end at 7.999 s.
 LENGTH_TOLERANCE_IN_S = 2e-3
+# Coding alone makes a picture that stands still differ by so much, out of 255.
+STILL_TOLERANCE = 8
 
 VideoInput = MediaSource | list[Image.Image] | np.ndarray | torch.Tensor
 
@@ -297,7 +299,10 @@ def _sample_presentation(
             )
         if length_in_s is None:
             length_in_s = available_in_s
-        if length_in_s > available_in_s + LENGTH_TOLERANCE_IN_S:
+        # The last frame is the first one.
+        if shown.time_in_s == 0 and length_in_s > available_in_s:
+            logger.warning(f"The video has a single frame; it is held for {length_in_s} s.")
+        elif length_in_s > available_in_s + LENGTH_TOLERANCE_IN_S:
             raise InputError(
                 f"`audio_length_in_s` is {length_in_s}, but the video has {available_in_s:.3f} s from `start_in_s` "
                 f"({start_in_s}) on; ask for less, or pass a longer video."
@@ -349,12 +354,13 @@ def read_video_streams(
     What is kept grows by at most 7 MiB a second of video, whatever its resolution.
 
     Args:
-        video: Path, bytes or seekable binary file object of a video file; or frames, as a list of PIL images or
-            uint8 RGB of shape `(num_frames, height, width, 3)` (numpy, torch) or `(num_frames, 3, height, width)`
-            (torch).
+        video: Path, bytes or seekable binary file object of a video file, or a `MediaFile` with limits of its own; or
+            frames, as a list of PIL images or uint8 RGB of shape `(num_frames, height, width, 3)` (numpy, torch) or
+            `(num_frames, 3, height, width)` (torch).
         fps: Frames per second of `video`, for frames.
         start_in_s: Where the part begins.
-        audio_length_in_s: Length of the part. By default it reaches to the end of the video.
+        audio_length_in_s: Length of the part. By default it reaches to the end of the video. A video of a single frame
+            is held for as long.
         sampling: `"presentation"` picks for every moment the frame that a player shows. `"mmaudio"` picks the frames
             that the original code picks, counts a start offset of the file as part of the video, and shortens
             `audio_length_in_s` where the video is shorter.
@@ -394,4 +400,8 @@ def read_video_streams(
 
     clip_frames, clip_index = clip.finish(num_clip_frames_of(duration_in_s))
     sync_frames, sync_index = sync.finish(num_sync_frames_of(duration_in_s))
+    if int((sync_frames.amax(dim=0) - sync_frames.amin(dim=0)).max()) <= STILL_TOLERANCE:
+        logger.warning(
+            "The pictures stand still from beginning to end: they do not tell when something is to be heard."
+        )
     return VideoFrameStreams(clip_frames, clip_index, sync_frames, sync_index, duration_in_s)

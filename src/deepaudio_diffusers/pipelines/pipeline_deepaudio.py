@@ -1,0 +1,671 @@
+# Copyright 2026 The deepaudio-diffusers authors.
+# SPDX-License-Identifier: Apache-2.0
+"""DeepAudio-V1 as a diffusers pipeline: an instruction chooses, the picture times the voice.
+
+Zhang et al., "DeepAudio-V1: Towards Multi-Modal Multi-Stage End-to-End Video to Speech and Audio Generation"
+(arXiv 2503.22265). With the video-to-audio module M_v2a, the speech module M_tts, the gate G and the empty feature 0:
+
+    audio from video   = M_v2a(video, prompt)
+    speech from video  = M_tts(M_mof(instruction, M_v2a(video)), transcript)
+    speech from text   = M_tts(M_mof(instruction), transcript)
+    M_mof(instruction) = G_v2s(instruction) * M_v2a(video) + G_tts(instruction) * 0
+
+What the speech module takes from M_v2a is the energy contour of its waveform. Audio and speech at once, which the
+paper announces, is the task `"soundtrack"`. The released code (acappemin/DeepAudio-V1) has neither gate nor mix; where
+it decides something that the published weights depend on, its way is kept: the contour is made without a prompt.
+"""
+
+import numbers
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from diffusers.callbacks import MultiPipelineCallbacks, PipelineCallback
+from diffusers.models.autoencoders.autoencoder_mmaudio import MMAudioVAE
+from diffusers.models.autoencoders.mmaudio_vocoder import MMAudioVocoder
+from diffusers.pipelines.pipeline_utils import DiffusionPipeline
+from diffusers.schedulers import SchedulerMixin
+from transformers import (
+    CLIPTextModel,
+    CLIPTokenizer,
+    CLIPVisionModelWithProjection,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    ProcessorMixin,
+)
+
+from ..errors import InputError
+from ..models.autoencoder_mmaudio import MMAudioMelVAE
+from ..models.encoder_synchformer import SynchformerVideoEncoder
+from ..models.gating_network import TASKS, MoFGatingNetwork
+from ..models.transformer_f5tts import F5TTSTransformer1DModel
+from ..models.transformer_mmaudio import MMAudioTransformer1DModel
+from ..models.vocoder_bigvgan import BigVGANVocoder
+from ..models.vocoder_vocos import VocosVocoder
+from ..processing.audio import energy_contour, resample
+from ..processing.knowledge import align_energy, voiced_spans
+from ..processing.mixing import duck, match_loudness, mix_stems, place
+from .pipeline_output import DeepAudioPipelineOutput, VideoFeatures, VoicePrompt
+from .pipeline_text_to_speech import TextToSpeechPipeline
+from .pipeline_video_to_audio import VideoToAudioPipeline
+
+
+# What each task takes; a clip may be given as a file, as frames, or as features.
+NEEDS_VIDEO = ("video_to_speech", "soundtrack")
+NEEDS_SPEECH = ("video_to_speech", "text_to_speech", "soundtrack")
+
+# What the ambience of a soundtrack is guided away from: the voice is to come from the speech network alone.
+NO_SPEECH_PROMPT = "speech, talking, human voice"
+
+VIDEO_TO_AUDIO_COMPONENTS = (
+    "tokenizer",
+    "text_encoder",
+    "image_encoder",
+    "video_encoder",
+    "transformer",
+    "scheduler",
+    "vae",
+    "vocoder",
+)
+# Here -> in `TextToSpeechPipeline`.
+TEXT_TO_SPEECH_COMPONENTS = {
+    "speech_tokenizer": "tokenizer",
+    "speech_transformer": "transformer",
+    "speech_scheduler": "scheduler",
+    "speech_vocoder": "vocoder",
+    "speech_recognizer": "speech_recognizer",
+    "speech_recognizer_processor": "speech_recognizer_processor",
+}
+
+
+class DeepAudioPipeline(DiffusionPipeline):
+    r"""
+    Makes sound that fits a clip, speech that is timed by it, plain speech, or the whole soundtrack.
+
+    | task | needs | makes |
+    | --- | --- | --- |
+    | `"video_to_audio"` | `video`, `prompt` or both | ambience and effects in time with the picture |
+    | `"video_to_speech"` | `video`, `transcript`, a voice | speech in that voice, timed by the picture |
+    | `"text_to_speech"` | `transcript`, a voice | speech in that voice |
+    | `"soundtrack"` | `video`, `transcript`, a voice | ambience and speech, mixed, and each alone |
+
+    A voice is `reference_audio` and `reference_text`, or `voice` from `text_to_speech.encode_voice`.
+
+    Every component may be `None`; tasks that need it then raise an error. The two halves, which share the components,
+    are the attributes `video_to_audio` ([`VideoToAudioPipeline`]) and `text_to_speech` ([`TextToSpeechPipeline`]):
+    LoRA weights, features and voices are theirs.
+
+    Args:
+        tokenizer, text_encoder, image_encoder, video_encoder, transformer, scheduler, vae, vocoder:
+            Components of [`VideoToAudioPipeline`].
+        speech_tokenizer, speech_transformer, speech_scheduler, speech_vocoder, speech_recognizer,
+        speech_recognizer_processor:
+            Components of [`TextToSpeechPipeline`].
+        gate ([`MoFGatingNetwork`]): Reads the instruction and chooses the task.
+        gate_tokenizer (`PreTrainedTokenizerBase`): Its tokenizer.
+
+    Example:
+
+    ```py
+    >>> import torch
+    >>> from deepaudio_diffusers import DeepAudioPipeline
+    >>> from deepaudio_diffusers.media import write_audio_into_video
+
+    >>> pipe = DeepAudioPipeline.from_pretrained("path/to/deepaudio")
+    >>> result = pipe(
+    ...     "clip.mp4",
+    ...     instruction="Dub this clip and give it the sound of the street.",
+    ...     transcript="I told you we would be late.",
+    ...     reference_audio="voice.wav",
+    ...     reference_text="What is said in the recording.",
+    ...     generator=torch.Generator().manual_seed(0),
+    ... )
+    >>> print(result.task, result.task_probabilities)
+    >>> write_audio_into_video("clip.mp4", result.audios[0], result.sampling_rate, "clip-with-sound.mp4")
+    ```
+    """
+
+    model_cpu_offload_seq = (
+        "gate->image_encoder->video_encoder->text_encoder->transformer->vae->vocoder->"
+        "speech_transformer->speech_vocoder"
+    )
+    # See `TextToSpeechPipeline`.
+    _exclude_from_cpu_offload = ["speech_recognizer"]
+    _optional_components = [*VIDEO_TO_AUDIO_COMPONENTS, *TEXT_TO_SPEECH_COMPONENTS, "gate", "gate_tokenizer"]
+    _callback_tensor_inputs = ["latents"]
+
+    def __init__(
+        self,
+        tokenizer: CLIPTokenizer | None = None,
+        text_encoder: CLIPTextModel | None = None,
+        image_encoder: CLIPVisionModelWithProjection | None = None,
+        video_encoder: SynchformerVideoEncoder | None = None,
+        transformer: MMAudioTransformer1DModel | None = None,
+        scheduler: SchedulerMixin | None = None,
+        vae: MMAudioMelVAE | MMAudioVAE | None = None,
+        vocoder: BigVGANVocoder | MMAudioVocoder | None = None,
+        speech_tokenizer: PreTrainedTokenizerBase | None = None,
+        speech_transformer: F5TTSTransformer1DModel | None = None,
+        speech_scheduler: SchedulerMixin | None = None,
+        speech_vocoder: VocosVocoder | BigVGANVocoder | None = None,
+        speech_recognizer: PreTrainedModel | None = None,
+        speech_recognizer_processor: ProcessorMixin | None = None,
+        gate: MoFGatingNetwork | None = None,
+        gate_tokenizer: PreTrainedTokenizerBase | None = None,
+    ) -> None:
+        super().__init__()
+        self.register_modules(
+            tokenizer=tokenizer,
+            text_encoder=text_encoder,
+            image_encoder=image_encoder,
+            video_encoder=video_encoder,
+            transformer=transformer,
+            scheduler=scheduler,
+            vae=vae,
+            vocoder=vocoder,
+            speech_tokenizer=speech_tokenizer,
+            speech_transformer=speech_transformer,
+            speech_scheduler=speech_scheduler,
+            speech_vocoder=speech_vocoder,
+            speech_recognizer=speech_recognizer,
+            speech_recognizer_processor=speech_recognizer_processor,
+            gate=gate,
+            gate_tokenizer=gate_tokenizer,
+        )
+        self._video_to_audio = None
+        if transformer is not None:
+            self._video_to_audio = VideoToAudioPipeline(
+                **{name: getattr(self, name) for name in VIDEO_TO_AUDIO_COMPONENTS}
+            )
+        self._text_to_speech = None
+        if speech_transformer is not None:
+            self._text_to_speech = TextToSpeechPipeline(
+                **{name: getattr(self, own_name) for own_name, name in TEXT_TO_SPEECH_COMPONENTS.items()}
+            )
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        # A component that is exchanged, a scheduler most of all, is exchanged in its half too.
+        super().__setattr__(name, value)
+        if name in VIDEO_TO_AUDIO_COMPONENTS and getattr(self, "_video_to_audio", None) is not None:
+            setattr(self._video_to_audio, name, value)
+        if name in TEXT_TO_SPEECH_COMPONENTS and getattr(self, "_text_to_speech", None) is not None:
+            setattr(self._text_to_speech, TEXT_TO_SPEECH_COMPONENTS[name], value)
+
+    @property
+    def video_to_audio(self) -> VideoToAudioPipeline:
+        """The half that makes sound for a picture.
+
+        Raises:
+            InputError: When its components are not loaded.
+        """
+        if self._video_to_audio is None:
+            raise InputError(
+                "The pipeline has no `transformer`, so it makes no sound for video; load a checkpoint with it."
+            )
+        return self._video_to_audio
+
+    @property
+    def text_to_speech(self) -> TextToSpeechPipeline:
+        """The half that speaks.
+
+        Raises:
+            InputError: When its components are not loaded.
+        """
+        if self._text_to_speech is None:
+            raise InputError(
+                "The pipeline has no `speech_transformer`, so it cannot speak; load a checkpoint with it."
+            )
+        return self._text_to_speech
+
+    def set_progress_bar_config(self, **kwargs: Any) -> None:
+        """Arguments for the progress bars of both halves; see [`~DiffusionPipeline.set_progress_bar_config`]."""
+        super().set_progress_bar_config(**kwargs)
+        for half in (self._video_to_audio, self._text_to_speech):
+            if half is not None:
+                half.set_progress_bar_config(**kwargs)
+
+    @torch.no_grad()
+    def read_instruction(self, instruction: str) -> dict[str, float]:
+        """What the gate makes of an instruction.
+
+        Args:
+            instruction (`str`): What is wanted, in words: "Dub this clip", "只要环境声，不要人声", ...
+
+        Returns:
+            `dict[str, float]`: The probability of each task.
+
+        Raises:
+            InputError: When the instruction is no text or empty, or the pipeline has no gate.
+        """
+        if self.gate is None or self.gate_tokenizer is None:
+            raise InputError("`instruction` needs the `gate` and `gate_tokenizer` of the pipeline; pass `task`.")
+        if not isinstance(instruction, str) or not instruction.strip():
+            raise InputError(f"`instruction` is {instruction!r}; say in a few words what you want, or pass `task`.")
+        inputs = self.gate_tokenizer(instruction, return_tensors="pt", truncation=True)
+        probabilities = self.gate(
+            input_ids=inputs.input_ids.to(self._execution_device),
+            attention_mask=inputs.attention_mask.to(self._execution_device),
+        ).probabilities[0]
+        return {self.gate.config.id2label[i]: p for i, p in enumerate(probabilities.tolist())}
+
+    def choose_task(
+        self, instruction: str | list[str] | None, task: str | None
+    ) -> tuple[str, dict[str, float] | None, float]:
+        """Which task is meant, how sure that is, and how much of the contour reaches the speech network.
+
+        Args:
+            instruction (`str` or `list[str]`, *optional*): One for the call or one for each item of a batch.
+            task (`str`, *optional*): The task itself, instead of an instruction.
+
+        Returns:
+            `tuple[str, dict[str, float] | None, float]`: The task; the probabilities of all tasks, `None` when `task`
+            was given; and the weight of the contour, G_v2s / (G_v2s + G_tts), with the soundtrack on the side of
+            G_v2s: 1 when `task` was given.
+
+        Raises:
+            InputError: When neither or both are given, or the instructions of a batch mean different tasks.
+        """
+        if (instruction is None) == (task is None):
+            raise InputError(
+                "Pass either `instruction`, what you want in words, or `task`, one of " + _listed(TASKS) + "."
+            )
+        if task is not None:
+            if task not in TASKS:
+                raise InputError(f"`task` is {task!r}; accepted are {_listed(TASKS)}.")
+            return task, None, 1.0
+        instructions = [instruction] if isinstance(instruction, str) else instruction
+        if not isinstance(instructions, (list, tuple)) or not instructions:
+            raise InputError(f"`instruction` is {instruction!r}; expected a string or a list of strings.")
+        all_probabilities = [self.read_instruction(text) for text in instructions]
+        tasks = [max(probabilities, key=probabilities.get) for probabilities in all_probabilities]
+        if len(set(tasks)) > 1:
+            found = ", ".join(f"{text!r} ({meant})" for text, meant in zip(instructions, tasks, strict=True))
+            raise InputError(f"`instruction` asks for different tasks: {found}; make one call for each task.")
+        # The mean over a batch of one task.
+        probabilities = {
+            name: sum(each[name] for each in all_probabilities) / len(all_probabilities)
+            for name in all_probabilities[0]
+        }
+        with_video = probabilities["video_to_speech"] + probabilities["soundtrack"]
+        return tasks[0], probabilities, with_video / (with_video + probabilities["text_to_speech"])
+
+    def check_inputs(
+        self,
+        task: str,
+        task_probabilities: dict[str, float] | None,
+        video,
+        video_features: VideoFeatures | None,
+        prompt,
+        transcript,
+        reference_audio,
+        voice,
+        speech_start_in_s: float | None,
+        speech_end_in_s: float | None,
+        speech_placement: str,
+        speech_above_ambience_in_db: float | None,
+        ducking_in_db: float,
+    ) -> None:
+        """Refuse a call that lacks what its task needs, before any work is done.
+
+        Raises:
+            InputError: Saying which task was chosen, how sure the gate was, and what is missing.
+        """
+        missing = []
+        if task in NEEDS_VIDEO and video is None and video_features is None:
+            missing.append("`video`")
+        if task == "video_to_audio" and video is None and video_features is None and prompt is None:
+            missing.append("`video` or `prompt`")
+        if task in NEEDS_SPEECH and transcript is None:
+            missing.append("`transcript`")
+        if task in NEEDS_SPEECH and reference_audio is None and voice is None:
+            missing.append("`reference_audio` (with `reference_text`) or `voice`")
+        if missing:
+            understood = f"The task is {task!r}"
+            if task_probabilities is not None:
+                understood = f"The instruction was understood as {task!r} (p = {task_probabilities[task]:.2f})"
+            raise InputError(
+                f"{understood}, which needs {' and '.join(missing)}. Pass what is missing, or choose another task "
+                f"with `task`: {_listed(TASKS)}."
+            )
+        if speech_placement not in ("clip", "contour"):
+            raise InputError(f"`speech_placement` is {speech_placement!r}; accepted are 'clip' and 'contour'.")
+        if speech_placement == "contour" and (speech_start_in_s is not None or speech_end_in_s is not None):
+            raise InputError(
+                '`speech_placement="contour"` finds where the speech is; leave `speech_start_in_s` and '
+                "`speech_end_in_s` out."
+            )
+        if task not in NEEDS_VIDEO and (speech_start_in_s is not None or speech_end_in_s is not None):
+            raise InputError(f"`speech_start_in_s` and `speech_end_in_s` place speech in a clip; {task!r} has none.")
+        for name, value in (
+            ("ducking_in_db", ducking_in_db),
+            ("speech_above_ambience_in_db", speech_above_ambience_in_db),
+        ):
+            if value is not None and (not isinstance(value, numbers.Real) or not -60 <= value <= 60):
+                raise InputError(f"`{name}` is {value!r}; expected dB between -60 and 60.")
+
+    @torch.no_grad()
+    def speak_to_video(
+        self,
+        transcript: str | list[str],
+        video_features: VideoFeatures,
+        *,
+        reference_audio=None,
+        reference_text: str | list[str] | None = None,
+        reference_sampling_rate: int | None = None,
+        voice: VoicePrompt | dict[str, VoicePrompt] | list[VoicePrompt] | None = None,
+        contour_weight: float = 1.0,
+        speech_start_in_s: float | None = None,
+        speech_end_in_s: float | None = None,
+        speech_placement: str = "clip",
+        normalize_text: bool = True,
+        sound: dict[str, Any],
+        speech_sampling: dict[str, Any],
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Speech that is timed by what the picture sounds like.
+
+        Args:
+            transcript, reference_audio, reference_text, reference_sampling_rate, voice, normalize_text:
+                See [`~TextToSpeechPipeline.__call__`].
+            video_features ([`VideoFeatures`]): The clip.
+            contour_weight (`float`, defaults to 1.0): What the contour is multiplied by: 0 is plain speech.
+            speech_start_in_s, speech_end_in_s, speech_placement: See [`~DeepAudioPipeline.__call__`].
+            sound (`dict[str, Any]`): Steps, guidance and generator of [`VideoToAudioPipeline`] for the contour.
+            speech_sampling (`dict[str, Any]`): The same for [`TextToSpeechPipeline`].
+
+        Returns:
+            `tuple[torch.Tensor, torch.Tensor]`: The speech, `(batch_size, 1, num_samples)`, as long as the clip, and
+            the contour of the whole clip, `(batch_size, num_frames)`.
+        """
+        length_in_s = video_features.audio_length_in_s
+        transcripts = [transcript] if isinstance(transcript, str) else transcript
+        audios = self.video_to_audio(video_features=video_features, **sound).audios
+        if len(transcripts) != len(audios):
+            raise InputError(f"`transcript` has {len(transcripts)} items for {len(audios)} clips; pass one for each.")
+        contours = [self._contour(audio, 0.0, length_in_s) for audio in audios]
+
+        windows_in_s = []
+        for contour in contours:
+            start_in_s = 0.0 if speech_start_in_s is None else speech_start_in_s
+            end_in_s = length_in_s if speech_end_in_s is None else speech_end_in_s
+            spans = voiced_spans(contour, **self._contour_rates) if speech_placement == "contour" else []
+            if spans:
+                start_in_s, end_in_s = spans[0][0], min(spans[-1][1], length_in_s)
+            if not 0 <= start_in_s < end_in_s <= length_in_s:
+                raise InputError(
+                    f"`speech_start_in_s` is {start_in_s} and `speech_end_in_s` is {end_in_s}; speech must begin "
+                    f"before it ends, inside the clip of {length_in_s:.3f} s."
+                )
+            windows_in_s.append((start_in_s, end_in_s))
+
+        energy = None
+        if self.text_to_speech.transformer.config.energy_conditioning:
+            energy = [
+                contour_weight * self._contour(audio, *window_in_s)
+                for audio, window_in_s in zip(audios, windows_in_s, strict=True)
+            ]
+        spoken = self.text_to_speech(
+            transcripts,
+            reference_audio=reference_audio,
+            reference_text=reference_text,
+            reference_sampling_rate=reference_sampling_rate,
+            voice=voice,
+            audio_length_in_s=[end_in_s - start_in_s for start_in_s, end_in_s in windows_in_s],
+            energy=energy,
+            normalize_text=normalize_text,
+            **speech_sampling,
+        )
+        rate = self.text_to_speech.sampling_rate
+        num_samples = round(length_in_s * rate)
+        placed = []
+        for audio, length, (start_in_s, end_in_s) in zip(spoken.audios, spoken.lengths, windows_in_s, strict=True):
+            start = min(round(start_in_s * rate), num_samples - length)
+            # Speech that fills the clip has no edge to be faded.
+            is_part = (start_in_s, end_in_s) != (0.0, length_in_s)
+            placed.append(place(audio[None, :, :length], start, num_samples, num_fade_samples=128 * is_part))
+        return torch.cat(placed), torch.stack(contours)
+
+    @property
+    def _contour_rates(self) -> dict[str, int]:
+        return {
+            "mel_sampling_rate": self.text_to_speech.sampling_rate,
+            "hop_length": self.text_to_speech.frames.hop_length,
+        }
+
+    def _contour(self, audio: torch.Tensor, start_in_s: float, end_in_s: float) -> torch.Tensor:
+        """The contour of a part of a sound of shape `(1, num_samples)`; 1 where that part is loudest."""
+        rate = self.video_to_audio.sampling_rate
+        part = audio[:, round(start_in_s * rate) : round(end_in_s * rate)]
+        return energy_contour(part, rate, end_in_s - start_in_s, **self._contour_rates)
+
+    def mix(
+        self,
+        ambience: torch.Tensor,
+        speech: torch.Tensor,
+        audio_length_in_s: float,
+        speech_above_ambience_in_db: float | None = 6.0,
+        ducking_in_db: float = 6.0,
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, int]:
+        """Ambience and speech at one rate, in balance, and added up.
+
+        Args:
+            ambience (`torch.Tensor` of shape `(batch_size, 1, num_samples)`): At the rate of `video_to_audio`.
+            speech (`torch.Tensor` of shape `(batch_size, 1, num_samples)`): At the rate of `text_to_speech`.
+            audio_length_in_s (`float`): Length of the clip.
+            speech_above_ambience_in_db, ducking_in_db: See [`~DeepAudioPipeline.__call__`].
+
+        Returns:
+            `tuple[torch.Tensor, torch.Tensor, torch.Tensor, int]`: The mix, the ambience and the speech as they are in
+            it, and their sampling rate, the higher of both. The stems add up to the mix.
+        """
+        sampling_rate = max(self.video_to_audio.sampling_rate, self.text_to_speech.sampling_rate)
+        num_samples = round(audio_length_in_s * sampling_rate)
+        # From the speech and not from the contour: where nothing is said, nothing has to give way.
+        rate = self.text_to_speech.sampling_rate
+        spans = [
+            voiced_spans(energy_contour(audio, rate, **self._contour_rates), **self._contour_rates) for audio in speech
+        ]
+        # Resampling may end one sample early or late.
+        ambience, speech = (
+            align_energy(resample(stem, rate, sampling_rate), num_samples)
+            for stem, rate in (
+                (ambience, self.video_to_audio.sampling_rate),
+                (speech, self.text_to_speech.sampling_rate),
+            )
+        )
+        if speech_above_ambience_in_db is not None:
+            ambience = match_loudness(ambience, speech, sampling_rate, speech_above_ambience_in_db)
+        ambience = duck(ambience, spans, sampling_rate, depth_in_db=ducking_in_db)
+        mixed, (ambience, speech) = mix_stems([ambience, speech], [0.0, 0.0])
+        return mixed, ambience, speech, sampling_rate
+
+    @torch.no_grad()
+    def __call__(
+        self,
+        video=None,
+        instruction: str | list[str] | None = None,
+        task: str | None = None,
+        prompt: str | list[str] | None = None,
+        negative_prompt: str | list[str] | None = None,
+        transcript: str | list[str] | None = None,
+        reference_audio=None,
+        reference_text: str | list[str] | None = None,
+        reference_sampling_rate: int | None = None,
+        voice: VoicePrompt | dict[str, VoicePrompt] | list[VoicePrompt] | None = None,
+        fps: float | None = None,
+        start_in_s: float = 0.0,
+        audio_length_in_s: float | None = None,
+        video_features: VideoFeatures | None = None,
+        speech_start_in_s: float | None = None,
+        speech_end_in_s: float | None = None,
+        speech_placement: str = "clip",
+        speed: float = 1.0,
+        normalize_text: bool = True,
+        speech_above_ambience_in_db: float | None = 6.0,
+        ducking_in_db: float = 6.0,
+        num_inference_steps: int = 25,
+        guidance_scale: float = 4.5,
+        speech_num_inference_steps: int = 32,
+        speech_guidance_scale: float = 3.0,
+        generator: torch.Generator | list[torch.Generator] | None = None,
+        output_type: str = "np",
+        return_dict: bool = True,
+        callback_on_step_end: Callable[..., dict] | PipelineCallback | MultiPipelineCallbacks | None = None,
+        callback_on_step_end_tensor_inputs: list[str] | None = None,
+    ) -> DeepAudioPipelineOutput | tuple:
+        r"""
+        Do what an instruction asks for.
+
+        Args:
+            video: See [`~VideoToAudioPipeline.encode_video`]; a list is a batch of clips of equal length.
+            instruction (`str` or `list[str]`, *optional*): What is wanted, in English or Chinese; the gate chooses the
+                task. The instructions of a batch must mean the same task.
+            task (`str`, *optional*): The task itself, instead of an instruction: `"video_to_audio"`,
+                `"video_to_speech"`, `"text_to_speech"` or `"soundtrack"`.
+            prompt, negative_prompt (`str` or `list[str]`, *optional*): What the ambience is to be and not to be. The
+                ambience of a soundtrack is guided away from speech when there is no `negative_prompt`. The contour
+                that times speech is made without prompts, as the published models were trained.
+            transcript (`str` or `list[str]`, *optional*): What is to be said.
+            reference_audio, reference_text, reference_sampling_rate, voice (*optional*): Whose voice it is; see
+                [`~TextToSpeechPipeline.__call__`].
+            fps, start_in_s, video_features (*optional*): See [`~VideoToAudioPipeline.__call__`].
+            audio_length_in_s (`float`, *optional*): How much of the clip to use, or how long speech or sound without a
+                clip is to last.
+            speech_start_in_s, speech_end_in_s (`float`, *optional*): Where in the clip the speech is; from its
+                beginning to its end by default. Speech fills this time exactly.
+            speech_placement (`str`, defaults to `"clip"`): With `"contour"`, speech is put where the picture sounds
+                like it, from the first active part of the contour to the last.
+            speed (`float`, defaults to 1.0): Of plain speech without `audio_length_in_s`; above 1 is faster.
+            normalize_text (`bool`, defaults to `True`): Whether to write out numbers, dates and units.
+            speech_above_ambience_in_db (`float`, *optional*, defaults to 6.0): How much louder than the ambience the
+                speech of a soundtrack is; `None` leaves both as they were made.
+            ducking_in_db (`float`, defaults to 6.0): By how much the ambience of a soundtrack is turned down further
+                while somebody speaks.
+            num_inference_steps, guidance_scale (defaults 25 and 4.5): Of the ambience and the contour.
+            speech_num_inference_steps, speech_guidance_scale (defaults 32 and 3.0): Of the speech.
+            generator (`torch.Generator` or `list[torch.Generator]`, *optional*): The seed; with a list, one for each
+                item, which gives all the noise of that item.
+            output_type (`str`, defaults to `"np"`): `"np"` or `"pt"`.
+            return_dict (`bool`, defaults to `True`): Whether to return a [`DeepAudioPipelineOutput`] instead of a
+                tuple of its `audios`.
+            callback_on_step_end, callback_on_step_end_tensor_inputs (*optional*): As in diffusers, for the loops of
+                both halves; the pipeline that the callback receives is the half that is working.
+
+        Returns:
+            [`DeepAudioPipelineOutput`].
+
+        Raises:
+            InputError: When an argument does not fit, or the chosen task lacks something.
+            MediaError: When a file cannot be read.
+            GenerationError: When the networks make NaN.
+        """
+        # 1. Choose.
+        task, task_probabilities, contour_weight = self.choose_task(instruction, task)
+        self.check_inputs(
+            task,
+            task_probabilities,
+            video,
+            video_features,
+            prompt,
+            transcript,
+            reference_audio,
+            voice,
+            speech_start_in_s,
+            speech_end_in_s,
+            speech_placement,
+            speech_above_ambience_in_db,
+            ducking_in_db,
+        )
+        if output_type not in ("np", "pt"):
+            raise InputError(f"`output_type` is {output_type!r}; accepted are 'np' and 'pt'.")
+        sampling = {
+            "generator": generator,
+            "output_type": "pt",
+            "callback_on_step_end": callback_on_step_end,
+            "callback_on_step_end_tensor_inputs": callback_on_step_end_tensor_inputs,
+        }
+        sound = {"num_inference_steps": num_inference_steps, "guidance_scale": guidance_scale} | sampling
+        speech_sampling = {
+            "num_inference_steps": speech_num_inference_steps,
+            "guidance_scale": speech_guidance_scale,
+        } | sampling
+        speaker = {
+            "reference_audio": reference_audio,
+            "reference_text": reference_text,
+            "reference_sampling_rate": reference_sampling_rate,
+            "voice": voice,
+        }
+
+        # 2. Sound for the picture.
+        ambience = energy = speech = None
+        if task == "video_to_audio":
+            clip = {"video": video, "fps": fps, "start_in_s": start_in_s, "audio_length_in_s": audio_length_in_s}
+            result = self.video_to_audio(
+                **clip, prompt=prompt, negative_prompt=negative_prompt, video_features=video_features, **sound
+            )
+            ambience, sampling_rate = result.audios, result.sampling_rate
+
+        # 3. Speech without a picture: the empty feature.
+        elif task == "text_to_speech":
+            result = self.text_to_speech(
+                transcript,
+                **speaker,
+                speed=speed,
+                audio_length_in_s=audio_length_in_s,
+                normalize_text=normalize_text,
+                **speech_sampling,
+            )
+            speech, sampling_rate = result.audios, result.sampling_rate
+
+        # 4. Speech that is timed by the picture, alone or with ambience.
+        else:
+            if video_features is None:
+                video_features = self.video_to_audio.encode_video(video, fps, start_in_s, audio_length_in_s)
+            elif video is not None:
+                raise InputError("`video` and `video_features` were given; pass only one of them.")
+            speech, energy = self.speak_to_video(
+                transcript,
+                video_features,
+                contour_weight=contour_weight,
+                speech_start_in_s=speech_start_in_s,
+                speech_end_in_s=speech_end_in_s,
+                speech_placement=speech_placement,
+                normalize_text=normalize_text,
+                sound=sound,
+                speech_sampling=speech_sampling,
+                **speaker,
+            )
+            sampling_rate = self.text_to_speech.sampling_rate
+            if task == "soundtrack":
+                result = self.video_to_audio(
+                    video_features=video_features,
+                    prompt=prompt,
+                    negative_prompt=NO_SPEECH_PROMPT if negative_prompt is None else negative_prompt,
+                    **sound,
+                )
+                audios, ambience, speech, sampling_rate = self.mix(
+                    result.audios, speech, video_features.audio_length_in_s, speech_above_ambience_in_db, ducking_in_db
+                )
+
+        # 5. Hand over.
+        if task != "soundtrack":
+            audios = speech if ambience is None else ambience
+        self.maybe_free_model_hooks()
+        if output_type == "np":
+            audios, ambience, speech = (
+                None if stem is None else stem.cpu().numpy() for stem in (audios, ambience, speech)
+            )
+        if not return_dict:
+            return (audios,)
+        return DeepAudioPipelineOutput(
+            audios=audios,
+            sampling_rate=sampling_rate,
+            task=task,
+            task_probabilities=task_probabilities,
+            energy=energy,
+            ambience=ambience,
+            speech=speech,
+        )
+
+
+def _listed(names: tuple[str, ...]) -> str:
+    return ", ".join(repr(name) for name in names)
