@@ -1,31 +1,55 @@
 # Copyright 2026 The deepaudio-diffusers authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Write full-size checkpoints with random weights in the file formats in which MMAudio and its encoders are published.
+"""Write full-size checkpoints with random weights in the file formats in which MMAudio, F5-TTS and DeepAudio-V1, with
+the networks beside them, are published.
 
 For comparing this package with the original code where the published weights cannot be had or may not be used: both
 sides read the same files, `deepaudio convert` for ours and the original's own loaders for the original.
 
     python benchmarks/reference_weights.py --reference ~/MMAudio --output weights [--variant small_16k] [--seed 0]
     python benchmarks/reference_weights.py --reference ~/MMAudio --shapes reference_state_dicts.json
+    python benchmarks/reference_weights.py --reference F5-TTS --vocos vocos --output weights --variant F5TTS_v1_Base
 
 The second form writes no weights, only the keys and shapes of the five published networks; the fixture of that name
 in tests/fixtures/mmaudio was made so.
 
-Needs a checkout of https://github.com/hkchengrex/MMAudio (MIT) and the packages that it imports (see README.md here).
+Needs a checkout of https://github.com/hkchengrex/MMAudio (MIT), or of https://github.com/SWivid/F5-TTS (MIT) and
+https://github.com/gemelo-ai/vocos (MIT), and the packages that they import (see README.md here).
 """
 
 import argparse
 import gzip
 import json
 import math
+import shutil
 from pathlib import Path
 
+import f5tts_original
 import mmaudio_original
 import torch
+import yaml
+from safetensors.torch import save_file
 from torch import nn
 
 
 VARIANTS = ("small_16k", "small_44k", "medium_44k", "large_44k", "large_44k_v2")
+# The file of each speech network, as it is published.
+SPEECH_FILES = {"F5TTS_v1_Base": "F5TTS_v1_Base/model_1250000.safetensors", "v2c_s16": "v2c_s16.pt"}
+# config.yaml of charactr/vocos-mel-24khz (MIT).
+VOCOS_CONFIG = {
+    "feature_extractor": {
+        "class_path": "vocos.feature_extractors.MelSpectrogramFeatures",
+        "init_args": {"sample_rate": 24000, "n_fft": 1024, "hop_length": 256, "n_mels": 100, "padding": "center"},
+    },
+    "backbone": {
+        "class_path": "vocos.models.VocosBackbone",
+        "init_args": {"input_channels": 100, "dim": 512, "intermediate_dim": 1536, "num_layers": 8},
+    },
+    "head": {
+        "class_path": "vocos.heads.ISTFTHead",
+        "init_args": {"dim": 512, "n_fft": 1024, "hop_length": 256, "padding": "center"},
+    },
+}
 
 # Hyper-parameters of nvidia/bigvgan_v2_44khz_128band_512x (MIT) as its config.json gives them, as far as the network
 # reads them.
@@ -179,6 +203,64 @@ def write_weights(output: Path, variant: str, seed: int) -> None:
     write_clip_tokenizer(output)
 
 
+@torch.no_grad()
+def speech_state_dict(variant: str) -> dict[str, torch.Tensor]:
+    """F5-TTS, or DeepAudio-V1's network, which has one layer more. Its mel spectrograms have the level of speech."""
+    from f5_tts.model import DiT
+
+    network = DiT(**f5tts_original.ARCHITECTURE, text_num_embeds=2545, mel_dim=100)
+    perturb_constants(network, std=0.1)
+    # Trained networks change slowly with time. Random weights on the fast sinusoids would not, and no solver could
+    # follow them: the sinusoids (sines first, then cosines) have 1000 to 0.1 radians over the whole time.
+    first, _, second = network.time_embed.time_mlp
+    radians = 1000 * torch.logspace(0, -4, first.in_features // 2).repeat(2)
+    first.weight.mul_((4 / radians).clamp(max=1))
+    second.weight.normal_(std=0.15)
+    for name, module in network.named_modules():
+        if name.endswith(("attn_norm.linear", "norm_out.linear")):
+            # Shifts, scales and gates of 0.3 or so.
+            module.weight.normal_(std=0.5 / math.sqrt(module.in_features))
+        elif name.endswith((".to_q", ".to_k")):
+            module.weight.mul_(2)
+    network.proj_out.weight.normal_(std=1 / math.sqrt(network.dim))
+    network.proj_out.bias.copy_(torch.linspace(-2, -6, len(network.proj_out.bias)))
+    state_dict = network.state_dict()
+    if variant.startswith("v2c"):
+        energy = nn.Linear(1, network.dim)
+        state_dict |= {f"input_embed.proj_energy.{key}": value for key, value in energy.state_dict().items()}
+    return {f"ema_model.transformer.{key}": value for key, value in state_dict.items()}
+
+
+@torch.no_grad()
+def vocos_state_dict(config: Path) -> dict[str, torch.Tensor]:
+    """Vocos, with magnitudes of order one and phases all around."""
+    from vocos import Vocos
+
+    vocoder = Vocos.from_hparams(str(config))
+    perturb_constants(vocoder)
+    vocoder.head.out.weight[len(vocoder.head.out.weight) // 2 :].mul_(5)
+    return vocoder.state_dict()
+
+
+def write_speech_weights(output: Path, checkout: Path, variant: str, seed: int) -> None:
+    """Write the network `variant`, Vocos and the vocabulary into the folder `output`; a seed gives the same files."""
+    network = output / SPEECH_FILES[variant]
+    network.parent.mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(seed)
+    state_dict = speech_state_dict(variant)
+    counters = {"initted": torch.tensor(True), "step": torch.tensor(0)}
+    if network.suffix == ".safetensors":
+        save_file(state_dict | counters, network)
+    else:
+        torch.save({"ema_model_state_dict": state_dict | counters}, network)
+    (output / "config.yaml").write_text(yaml.safe_dump(VOCOS_CONFIG), encoding="utf-8")
+    torch.manual_seed(seed)
+    torch.save(vocos_state_dict(output / "config.yaml"), output / "pytorch_model.bin")
+    shutil.copyfile(checkout / "src/f5_tts/infer/examples/vocab.txt", output / "vocab.txt")
+    for path in (network, output / "pytorch_model.bin"):
+        print(f"{path.name}: {path.stat().st_size / 2**20:.0f} MiB")
+
+
 def write_shapes(path: Path) -> None:
     """Write {variant: {key: shape}} of the five networks as JSON, one variant a line."""
     from mmaudio.model.networks import get_my_mmaudio
@@ -198,10 +280,17 @@ def main() -> None:
     target = parser.add_mutually_exclusive_group(required=True)
     target.add_argument("--output", type=Path, help="folder for the checkpoints")
     target.add_argument("--shapes", type=Path, help="write only keys and shapes of all variants to this JSON file")
-    parser.add_argument("--variant", choices=VARIANTS, default="small_16k")
+    parser.add_argument("--variant", choices=[*VARIANTS, *SPEECH_FILES], default="small_16k")
+    parser.add_argument("--vocos", type=Path, help="checkout of Vocos, which the variants of F5-TTS need")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
 
+    if arguments.variant in SPEECH_FILES and not (arguments.vocos and arguments.output):
+        parser.error(f"--variant {arguments.variant} needs --vocos and --output")
+    if arguments.variant in SPEECH_FILES:
+        f5tts_original.add_to_path(arguments.reference, arguments.vocos)
+        write_speech_weights(arguments.output, arguments.reference, arguments.variant, arguments.seed)
+        return
     mmaudio_original.add_to_path(arguments.reference)
     if arguments.shapes:
         write_shapes(arguments.shapes)

@@ -19,7 +19,7 @@ from safetensors.torch import save_file
 import deepaudio_diffusers
 from deepaudio_diffusers import _registration
 from deepaudio_diffusers.conversion import convert_mmaudio_transformer
-from deepaudio_diffusers.models import transformer_mmaudio
+from deepaudio_diffusers.models import transformer_f5tts, transformer_mmaudio
 from tests import loading_routes
 from tests.golden import load_golden, weights_of
 from tests.loading_routes import describe
@@ -217,7 +217,14 @@ def test_caches_and_guiders_know_the_blocks_and_processors():
         metadata = TransformerBlockRegistry.get(block)
         assert metadata.return_hidden_states_index == 0
         assert metadata.return_encoder_hidden_states_index == 1
-    for processor in (transformer_mmaudio.MMAudioAttnProcessor, transformer_mmaudio.MMAudioJointAttnProcessor):
+    metadata = TransformerBlockRegistry.get(transformer_f5tts.F5TTSTransformerBlock)
+    assert metadata.return_hidden_states_index == 0
+    assert metadata.return_encoder_hidden_states_index is None
+    for processor in (
+        transformer_mmaudio.MMAudioAttnProcessor,
+        transformer_mmaudio.MMAudioJointAttnProcessor,
+        transformer_f5tts.F5TTSAttnProcessor,
+    ):
         assert AttentionProcessorRegistry.get(processor)
 
 
@@ -225,8 +232,9 @@ def test_skipped_attention_returns_its_inputs():
     hidden_states, encoder_hidden_states = torch.ones(1), torch.zeros(1)
     skip = AttentionProcessorRegistry.get(transformer_mmaudio.MMAudioJointAttnProcessor).skip_processor_output_fn
     assert skip(None, hidden_states, encoder_hidden_states, 3, None) == (hidden_states, encoder_hidden_states)
-    skip = AttentionProcessorRegistry.get(transformer_mmaudio.MMAudioAttnProcessor).skip_processor_output_fn
-    assert skip(None, hidden_states, None) is hidden_states
+    for processor in (transformer_mmaudio.MMAudioAttnProcessor, transformer_f5tts.F5TTSAttnProcessor):
+        skip = AttentionProcessorRegistry.get(processor).skip_processor_output_fn
+        assert skip(None, hidden_states, None) is hidden_states
 
 
 def test_a_diffusers_without_the_registries_is_refused(monkeypatch):

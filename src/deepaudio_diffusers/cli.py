@@ -12,7 +12,7 @@ import sys
 from importlib.metadata import version
 from textwrap import dedent
 
-from .conversion.recipes import MMAUDIO_RECIPES, MMAUDIO_REPO
+from .conversion.recipes import DEEPAUDIO_REPO, F5TTS_REPO, MMAUDIO_REPO, RECIPES, Recipe
 from .errors import DeepAudioError
 
 
@@ -42,44 +42,59 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _add_convert(commands: argparse._SubParsersAction) -> None:
-    variants = "\n".join(
-        f"  {recipe.variant:<11} {recipe.original_name:<13} {recipe.sampling_rate:>5} Hz  "
-        f"network {recipe.part('transformer').published.size}"
-        for recipe in MMAUDIO_RECIPES.values()
-    )
     examples = dedent(f"""
         examples:
           download what is needed (once) and convert it
             deepaudio convert mm-l44k-v2 --source {MMAUDIO_REPO} --output mmaudio-large-v2
+            deepaudio convert f5-v1-base --source {F5TTS_REPO} --output f5-tts
+            deepaudio convert v2s-s16 --source {DEEPAUDIO_REPO} --output deepaudio-speech
 
-          convert files you have; sub-folders are searched and names do not matter
+          sound and speech in one pipeline, which a gate lets read instructions
+            deepaudio convert deepaudio-s16 --source {DEEPAUDIO_REPO} --gate my-gate --output deepaudio-s16
+
+          convert files you have; sub-folders are searched and names do not matter, except where networks of equal
+          sizes are published (f5-*, v2s-*, deepaudio-*): keep the names of these
             deepaudio convert mm-s16k --source ~/MMAudio --output mmaudio-small --dtype bfloat16
 
           and share the result
             deepaudio convert mm-s44k --source ~/MMAudio --output mmaudio-s44k --push-to-hub me/mmaudio-s44k
 
-        Then, in Python:
-            from deepaudio_diffusers import VideoToAudioPipeline
-            pipeline = VideoToAudioPipeline.from_pretrained("mmaudio-large-v2")
+        f5-small is the size that the authors of F5-TTS describe and do not publish. Its source is a folder with a
+        network of that size (first generation: no text mask, one rotary head), its vocab.txt, and Vocos.
 
-        The MMAudio weights are for non-commercial use (CC BY-NC 4.0) and the CLIP weights for research; the README.md
-        in the output names the licence of every part.
+        Then, in Python:
+            from deepaudio_diffusers import DeepAudioPipeline, TextToSpeechPipeline, VideoToAudioPipeline
+            pipeline = DeepAudioPipeline.from_pretrained("deepaudio-s16")
+            pipeline = VideoToAudioPipeline.from_pretrained("mmaudio-large-v2")
+            pipeline = TextToSpeechPipeline.from_pretrained("f5-tts")
+
+        The weights of MMAudio, F5-TTS and DeepAudio-V1 are for non-commercial use (CC BY-NC 4.0) and those of CLIP for
+        research; the README.md in the output names the licence of every part.
         """)
     parser = commands.add_parser(
         "convert",
-        help="published MMAudio weights -> a pipeline folder",
-        description="Convert the published weights of MMAudio to a folder for VideoToAudioPipeline.from_pretrained.",
-        epilog=f"variants:\n{variants}\n{examples}",
+        help="published weights of MMAudio, F5-TTS or DeepAudio-V1 -> a pipeline folder",
+        description="Convert published weights to a folder for from_pretrained: those of MMAudio for\n"
+        "VideoToAudioPipeline, those of F5-TTS and DeepAudio-V1 for TextToSpeechPipeline, and those of MMAudio and\n"
+        "DeepAudio-V1 together for DeepAudioPipeline.",
+        epilog=f"variants:\n{_variants()}\n{examples}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("variant", choices=MMAUDIO_RECIPES, metavar="VARIANT", help="one of the variants below")
+    parser.add_argument("variant", choices=RECIPES, metavar="VARIANT", help="one of the variants below")
     parser.add_argument(
         "--source",
         required=True,
         metavar="DIR_OR_HUB",
-        help=f"folder that holds the published files, or Hub repository to download them from ({MMAUDIO_REPO})",
+        help="folder that holds the published files, or Hub repository to download them from "
+        f"({MMAUDIO_REPO} for mm-*, {F5TTS_REPO} for f5-*, {DEEPAUDIO_REPO} for v2s-* and deepaudio-*)",
     )
     parser.add_argument("--output", required=True, metavar="DIR", help="folder to write; new or empty")
+    parser.add_argument(
+        "--gate",
+        metavar="DIR",
+        help="for deepaudio-*: folder with a trained gate, as training_scripts/train_stage3_mof.py writes it; without "
+        "it the pipeline reads no `instruction` and has to be told the `task`",
+    )
     parser.add_argument(
         "--dtype",
         choices=("float32", "bfloat16", "float16"),
@@ -95,6 +110,17 @@ def _add_convert(commands: argparse._SubParsersAction) -> None:
     parser.set_defaults(run=_convert)
 
 
+def _variants() -> str:
+    def row(recipe: Recipe) -> str:
+        sizes = ["not published" if part.published is None else part.published.size for part in recipe.networks]
+        return (
+            f"  {recipe.variant:<13} {recipe.family.name:<19} {recipe.original_name:<20} "
+            f"{recipe.sampling_rate:>5} Hz  network {' + '.join(sizes)}"
+        )
+
+    return "\n".join(row(recipe) for recipe in RECIPES.values())
+
+
 def _convert(options: argparse.Namespace) -> None:
     from transformers.utils.logging import disable_progress_bar
 
@@ -106,6 +132,7 @@ def _convert(options: argparse.Namespace) -> None:
         options.variant,
         options.source,
         options.output,
+        gate=options.gate,
         dtype=options.dtype,
         overwrite=options.overwrite,
         push_to_hub=options.push_to_hub,

@@ -12,8 +12,9 @@ import torch
 from safetensors.torch import save_file
 
 from deepaudio_diffusers.conversion.checkpoints import identify, load_checkpoint, read_shapes
-from deepaudio_diffusers.conversion.recipes import MMAUDIO_RECIPES
+from deepaudio_diffusers.conversion.recipes import RECIPES
 from deepaudio_diffusers.errors import CheckpointError
+from tests.conversion.published import TINY_VOCABULARY, original_f5tts_network, original_vocos
 from tests.golden import FIXTURES, load_golden, weights_of
 
 
@@ -54,8 +55,17 @@ def test_every_format_gives_the_tensors_and_their_shapes(tmp_path, name):
         {"generator": TENSORS},
         {"state_dict": TENSORS, "epoch": 3},
         {"model": TENSORS},
+        {"ema_model_state_dict": TENSORS},
+        {
+            "model_state_dict": {"not averaged": torch.ones(1)},
+            "optimizer_state_dict": {"state": {}},
+            "ema_model_state_dict": TENSORS,
+            "scheduler_state_dict": {"last_epoch": 7},
+            "update": 7,
+        },
+        {"model_state_dict": TENSORS, "optimizer_state_dict": {"state": {}}, "update": 7},
     ],
-    ids=["mmaudio training", "bigvgan", "state_dict", "model"],
+    ids=["mmaudio training", "bigvgan", "state_dict", "model", "f5-tts", "f5-tts training", "f5-tts not averaged"],
 )
 def test_the_state_dict_is_taken_out_of_a_training_checkpoint(tmp_path, checkpoint):
     torch.save(checkpoint, tmp_path / "checkpoint.pth")
@@ -145,38 +155,95 @@ def test_random_damage_gives_tensors_or_a_checkpoint_error(tmp_path, name):
 
 
 GOLDEN = {
-    "mmdit_tiny_v1": ("w.", "mmaudio_transformer", {"latent_channels": 8, "num_layers": 2, "v2": False}),
-    "mmdit_tiny_v2": ("w.", "mmaudio_transformer", {"hidden_size": 64, "num_single_layers": 2, "v2": True}),
-    "vae_tiny_16k": ("raw.", "mmaudio_vae", {"mel_bins": 80, "latent_channels": 4, "hidden_channels": 16}),
-    "vae_tiny_44k": ("raw.", "mmaudio_vae", {"mel_bins": 128}),
-    "bigvgan_tiny_v1": ("w.", "bigvgan", {"mel_bins": 8, "num_upsamplers": 2, "output_bias": True}),
-    "bigvgan_tiny_v2": ("w.", "bigvgan", {"output_bias": False}),
-    "synchformer_tiny": ("w.", "synchformer", {"hidden_size": 32, "num_layers": 2}),
-    "clip_tiny": ("w.", "clip", {"num_positions": 10, "image_layers": 2, "text_length": 12, "vocab_size": 300}),
+    "mmaudio/mmdit_tiny_v1": ("w.", "mmaudio_transformer", {"latent_channels": 8, "num_layers": 2, "v2": False}),
+    "mmaudio/mmdit_tiny_v2": ("w.", "mmaudio_transformer", {"hidden_size": 64, "num_single_layers": 2, "v2": True}),
+    "mmaudio/vae_tiny_16k": ("raw.", "mmaudio_vae", {"mel_bins": 80, "latent_channels": 4, "hidden_channels": 16}),
+    "mmaudio/vae_tiny_44k": ("raw.", "mmaudio_vae", {"mel_bins": 128}),
+    "mmaudio/bigvgan_tiny_v1": ("w.", "bigvgan", {"mel_bins": 8, "num_upsamplers": 2, "output_bias": True}),
+    "mmaudio/bigvgan_tiny_v2": ("w.", "bigvgan", {"output_bias": False}),
+    "mmaudio/synchformer_tiny": ("w.", "synchformer", {"hidden_size": 32, "num_layers": 2}),
+    "mmaudio/clip_tiny": (
+        "w.",
+        "clip",
+        {"num_positions": 10, "image_layers": 2, "text_length": 12, "vocab_size": 300},
+    ),
+    "f5tts/dit_v1_weights": ("", "f5tts_transformer", {"hidden_size": 64, "num_layers": 2, "vocab_size": 40}),
+    "f5tts/dit_noconv_weights": ("", "f5tts_transformer", {"num_text_layers": 0, "energy_conditioning": False}),
+    "f5tts/dit_v2s_weights": ("", "f5tts_transformer", {"num_text_layers": 2, "energy_conditioning": True}),
+    "f5tts/vocos_mel100": ("w.", "vocos", {"num_mels": 100, "hidden_size": 48, "num_layers": 3, "n_fft": 1024}),
 }
 
 
 @pytest.mark.parametrize("name", GOLDEN)
 def test_networks_are_recognised_by_their_keys(tmp_path, name):
     prefix, kind, facts = GOLDEN[name]
-    save_file(weights_of(load_golden(f"mmaudio/{name}"), prefix), tmp_path / "renamed.safetensors")
+    save_file(weights_of(load_golden(name), prefix), tmp_path / "renamed.safetensors")
 
     identity = identify(read_shapes(tmp_path / "renamed.safetensors"))
     assert identity.kind == kind
     assert {key: identity.facts[key] for key in facts} == facts
 
 
-@pytest.mark.parametrize("variant", MMAUDIO_RECIPES)
+@pytest.mark.parametrize("variant", [name for name in RECIPES if name.startswith("mm-")])
 def test_each_full_size_network_is_recognised_as_its_own_variant_only(variant):
     shapes = json.loads((FIXTURES / "mmaudio" / "reference_state_dicts.json").read_text())
-    identity = identify({key: tuple(s) for key, s in shapes[MMAUDIO_RECIPES[variant].original_name].items()})
+    identity = identify({key: tuple(s) for key, s in shapes[RECIPES[variant].original_name].items()})
 
     fitting = [
         other
-        for other, recipe in MMAUDIO_RECIPES.items()
-        if recipe.part("transformer").facts.items() <= identity.facts.items()
+        for other, recipe in RECIPES.items()
+        if not recipe.composed_of and recipe.part("transformer").facts.items() <= identity.facts.items()
     ]
     assert fitting == [variant]
+
+
+@pytest.mark.parametrize(
+    ("size", "energy", "variants"),
+    [
+        ("base", False, ["f5-base", "f5-v1-base"]),
+        ("small", False, ["f5-small"]),
+        ("base", True, ["v2s-s16", "v2s-s44", "v2s-m44", "v2s-l44"]),
+    ],
+)
+def test_each_full_size_speech_network_is_recognised_as_those_of_its_sizes_only(size, energy, variants):
+    shapes = json.loads((FIXTURES / "f5tts" / "dit_shapes.json").read_text())[size]
+    shapes |= {"input_embed.proj_energy.weight": [1024, 1], "input_embed.proj_energy.bias": [1024]} if energy else {}
+    identity = identify({f"ema_model.transformer.{name}": tuple(shape) for name, shape in shapes.items()})
+
+    assert identity.kind == "f5tts_transformer"
+    assert variants == [
+        variant
+        for variant, recipe in RECIPES.items()
+        if recipe.part("transformer").facts.items() <= identity.facts.items()
+    ]
+
+
+@pytest.mark.parametrize("energy", [False, True])
+@pytest.mark.parametrize("prefix", ["ema_model.transformer.", "transformer.", ""])
+def test_a_speech_network_is_recognised_averaged_or_not(energy, prefix):
+    network = original_f5tts_network(0, num_layers=3, energy=energy)
+    shapes = {prefix + name: tuple(tensor.shape) for name, tensor in network.items()}
+
+    identity = identify(shapes)
+    assert identity.kind == "f5tts_transformer"
+    assert identity.facts == {
+        "hidden_size": 32,
+        "num_layers": 3,
+        "num_text_layers": 2,
+        "vocab_size": len(TINY_VOCABULARY),
+        "energy_conditioning": energy,
+    }
+
+
+def test_vocos_is_recognised():
+    shapes = {name: tuple(tensor.shape) for name, tensor in original_vocos().items()}
+
+    identity = identify(shapes)
+    assert identity.kind == "vocos"
+    assert identity.facts == {"num_mels": 100, "hidden_size": 24, "num_layers": 2, "n_fft": 1024}
+    # One that is told the bandwidth of a codec has other norms.
+    shapes["backbone.norm.scale.weight"] = shapes.pop("backbone.norm.weight")
+    assert identify(shapes) is None
 
 
 @pytest.mark.parametrize(("old", "new"), [("weight_v", "parametrizations.weight.original1"), ("weight_v", "weight")])
@@ -189,6 +256,9 @@ def test_a_vocoder_is_recognised_under_every_weight_norm(old, new):
 
 def test_other_state_dicts_are_not_recognised():
     assert identify({"a.weight": (3, 4)}) is None
+    # E2-TTS stores its network in the same way.
+    unet = {"transformer.text_embed.text_embed.weight": (9, 4), "transformer.layers.0.2.to_q.weight": (4, 4)}
+    assert identify({f"ema_model.{name}": shape for name, shape in unet.items()}) is None
 
 
 def test_a_known_key_of_an_impossible_shape_is_named():

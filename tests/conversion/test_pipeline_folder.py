@@ -2,36 +2,46 @@
 # SPDX-License-Identifier: Apache-2.0
 """From the published files, in tiny, to a pipeline folder: what is written, what is refused, and what stays then."""
 
-import base64
 import gzip
 import hashlib
 import json
 import shutil
-import threading
 from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from huggingface_hub import constants
 from safetensors.torch import load_file, save_file
 from transformers.convert_slow_tokenizer import bytes_to_unicode
 
-from deepaudio_diffusers import VideoToAudioPipeline
+from deepaudio_diffusers import TextToSpeechPipeline, VideoToAudioPipeline
 from deepaudio_diffusers.conversion import (
-    MMAUDIO_RECIPES,
+    RECIPES,
     convert_bigvgan,
     convert_clip,
+    convert_f5tts,
     convert_mmaudio_transformer,
     convert_mmaudio_vae,
     convert_pipeline,
     convert_synchformer,
+    convert_vocos,
     pipeline_folder,
 )
+from deepaudio_diffusers.conversion.tokenizers import TOKENIZERS
 from deepaudio_diffusers.errors import CheckpointError, DeepAudioError, InputError
-from tests.conversion.published import original_state_dict, tiny_recipe, write_published_files
+from tests.conversion.folders import check_that_saving_again_changes_nothing, names_in, same_weights, weights_in
+from tests.conversion.published import (
+    SPEECH_NETWORKS,
+    TINY_VOCABULARY,
+    averaged,
+    f5tts_shapes,
+    original_f5tts_network,
+    original_state_dict,
+    original_vocos,
+    tiny_recipe,
+    tiny_speech_recipe,
+    write_vocabulary,
+)
 from tests.golden import FIXTURES
 
 
@@ -49,12 +59,6 @@ COMPONENTS = {
 
 
 @pytest.fixture(scope="module")
-def published(tmp_path_factory):
-    """The published files; not to be changed."""
-    return write_published_files(tmp_path_factory.mktemp("published"))
-
-
-@pytest.fixture(scope="module")
 def converted(published, tmp_path_factory):
     return convert_pipeline(RECIPE, published, tmp_path_factory.mktemp("converted") / "mmaudio-tiny")
 
@@ -63,10 +67,6 @@ def converted(published, tmp_path_factory):
 def source(published, tmp_path):
     """A copy of the published files for a test that spoils one."""
     return shutil.copytree(published, tmp_path / "source")
-
-
-def names_in(folder):
-    return sorted(path.name for path in folder.iterdir())
 
 
 def test_the_index_names_every_component_with_its_library(converted):
@@ -79,22 +79,7 @@ def test_the_index_names_every_component_with_its_library(converted):
 
 
 def test_the_folder_is_what_save_pretrained_writes(converted, tmp_path):
-    VideoToAudioPipeline.from_pretrained(converted).save_pretrained(tmp_path)
-
-    def files_of(folder):
-        return {path.relative_to(folder): path for path in folder.rglob("*") if path.is_file()}
-
-    written, saved = files_of(converted), files_of(tmp_path)
-    assert written.keys() - {Path("README.md")} == saved.keys()
-    for name, path in saved.items():
-        if name.suffix == ".json":
-            # Where something was loaded from is recorded on loading.
-            where = ("_name_or_path", "is_local", "local_files_only")
-            content = json.loads(path.read_text())
-            expected = json.loads(written[name].read_text())
-            assert {k: v for k, v in content.items() if k not in where} == expected, name
-        else:
-            assert path.read_bytes() == written[name].read_bytes(), name
+    check_that_saving_again_changes_nothing(VideoToAudioPipeline, converted, tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -159,6 +144,16 @@ def test_files_are_recognised_whatever_their_names_and_formats(source, tmp_path,
         assert (folder / weights).read_bytes() == (converted / weights).read_bytes()
 
 
+def test_copies_of_a_file_are_one_file(source, tmp_path, converted):
+    """DeepAudio-V1 publishes files of MMAudio again, so who has both repositories has these twice."""
+    shutil.copytree(source / "weights", source / "DeepAudio-V1" / "MMAudio")
+    shutil.copytree(source / "ext_weights", source / "DeepAudio-V1" / "MMAudio" / "ext_weights")
+
+    folder = convert_pipeline(RECIPE, source, tmp_path / "out")
+    for name in ("transformer", "vae"):
+        assert same_weights(weights_in(folder, name), weights_in(converted, name))
+
+
 def test_the_tokenizer_of_open_clip_serves_as_well(source, tmp_path, converted):
     (source / "clip" / "vocab.json").unlink()
     # Its file has more pairs than the vocabulary uses; here the vocabulary uses none.
@@ -179,7 +174,8 @@ def test_the_published_vocabulary_is_made_from_the_pairs_of_open_clip(tmp_path):
     with gzip.open(path, "wt", encoding="utf-8") as file:
         file.write("\n".join(["version", *pairs, "x x", "y y"]))
 
-    vocabulary = pipeline_folder._build_tokenizer(MMAUDIO_RECIPES["mm-s16k"], (path,)).get_vocab()
+    facts = RECIPES["mm-s16k"].part("text_encoder").facts
+    vocabulary = TOKENIZERS["clip"].build((path,), facts).get_vocab()
     assert len(vocabulary) == 49408
     assert vocabulary["!"] == 0
     assert vocabulary["!</w>"] == 256
@@ -253,23 +249,25 @@ class TestRefusals:
         message = self.refused(source, tmp_path, recipe=recipe)
         assert "`weights/mmaudio_small_16k.pth` is another one (`v2` False instead of True)" in message
 
-    @pytest.mark.parametrize("variant", [name for name in MMAUDIO_RECIPES if name != "mm-s16k"])
+    @pytest.mark.parametrize("variant", ["mm-s44k", "mm-m44k", "mm-l44k", "mm-l44k-v2"])
     def test_a_published_network_of_another_variant(self, tmp_path, variant):
         """Only the shapes of the published network are stored: each tensor is one number, repeated."""
         source = tmp_path / "source"
         source.mkdir()
         shapes = json.loads((FIXTURES / "mmaudio" / "reference_state_dicts.json").read_text())
-        shapes = shapes[MMAUDIO_RECIPES[variant].original_name]
+        shapes = shapes[RECIPES[variant].original_name]
         torch.save({name: torch.zeros(1).expand(shape) for name, shape in shapes.items()}, source / "network.pth")
 
         message = self.refused(source, tmp_path, recipe="mm-s16k")
         assert f"MMAudio network: missing. `network.pth` is that of {variant} (" in message
 
     def test_two_files_for_one_part(self, source, tmp_path):
-        shutil.copy(source / "ext_weights" / "v1-16.pth", source / "again.pth")
+        state_dict = original_state_dict("mmaudio_vae")
+        state_dict["data_mean"] += 1
+        torch.save(state_dict, source / "mine.pth")
 
         message = self.refused(source, tmp_path)
-        assert "mel VAE, 16000 Hz: found in `again.pth` and `ext_weights/v1-16.pth`; keep one" in message
+        assert "mel VAE, 16000 Hz: found in `ext_weights/v1-16.pth` and `mine.pth`; keep one" in message
 
     def test_two_tokenizers(self, source, tmp_path):
         shutil.copytree(source / "clip", source / "other", ignore=shutil.ignore_patterns("*.bin"))
@@ -345,7 +343,11 @@ class TestRefusals:
     @pytest.mark.parametrize(
         ("recipe", "options", "message"),
         [
-            ("mm-xl", {}, "`variant` is 'mm-xl'; accepted are mm-s16k, mm-s44k, mm-m44k, mm-l44k, mm-l44k-v2."),
+            (
+                "mm-xl",
+                {},
+                "`variant` is 'mm-xl'; accepted are mm-s16k, mm-s44k, mm-m44k, mm-l44k, mm-l44k-v2, f5-base, ",
+            ),
             (RECIPE, {"dtype": "int8"}, "`dtype` is 'int8'; accepted are float32, bfloat16, float16."),
         ],
     )
@@ -429,80 +431,344 @@ class TestOutput:
         convert_pipeline(RECIPE, source, source / "out", overwrite=True)
 
 
-class _Hub(BaseHTTPRequestHandler):
-    """The few answers of the Hub that downloading and uploading need. `server.files`: path after the host -> file."""
-
-    def log_message(self, *args):
-        pass
-
-    def do_HEAD(self):
-        self.do_GET()
-
-    def do_GET(self):
-        if self.path == "/api/whoami-v2":
-            known = self.headers.get("Authorization") == "Bearer hf_known"
-            self.answer(*((200, {"name": "me"}) if known else (401, {"error": "Invalid token"})))
-        elif self.path in self.server.files:
-            content = self.server.files[self.path].read_bytes()
-            self.answer(200, content, {"ETag": f'"{hashlib.sha1(content).hexdigest()}"', "X-Repo-Commit": "a" * 40})
-        else:
-            self.answer(404, {"error": "not found"}, {"X-Error-Code": "EntryNotFound"})
-
-    def do_POST(self):
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        if self.path == "/api/repos/create":
-            self.server.created.append(json.loads(body))
-            self.answer(200, {"url": f"{constants.ENDPOINT}/me/tiny"})
-        elif self.path.endswith("/preupload/main"):
-            names = [file["path"] for file in json.loads(body)["files"]]
-            files = [{"path": name, "uploadMode": "regular", "shouldIgnore": False} for name in names]
-            self.answer(200, {"files": files})
-        elif self.path == "/api/models/me/tiny/commit/main":
-            for line in map(json.loads, body.splitlines()):
-                if line["key"] == "file":
-                    self.server.uploaded[line["value"]["path"]] = base64.b64decode(line["value"]["content"])
-            commit_url = f"{constants.ENDPOINT}/me/tiny/commit/b"
-            self.answer(200, {"commitOid": "b" * 40, "commitUrl": commit_url, "success": True})
-        elif self.path == "/api/validate-yaml":
-            self.answer(200, {"errors": [], "warnings": []})
-        else:
-            self.answer(403, {"error": "Forbidden"})
-
-    def answer(self, status, content, headers=None):
-        content = content if isinstance(content, bytes) else json.dumps(content).encode()
-        self.send_response(status)
-        for name, value in {"Content-Length": str(len(content)), **(headers or {})}.items():
-            self.send_header(name, value)
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(content)
+SPEECH_COMPONENTS = {
+    "scheduler": ["deepaudio_diffusers", "FlowMatchGridEulerScheduler"],
+    "speech_recognizer": [None, None],
+    "speech_recognizer_processor": [None, None],
+    "tokenizer": ["deepaudio_diffusers", "F5TTSTokenizer"],
+    "transformer": ["deepaudio_diffusers", "F5TTSTransformer1DModel"],
+    "vocoder": ["deepaudio_diffusers", "VocosVocoder"],
+}
+V0 = {"text_mask_padding": False, "num_rotary_heads": 1, "attn_mask_enabled": False, "energy_conditioning": False}
+V1 = {"text_mask_padding": True, "num_rotary_heads": None, "attn_mask_enabled": False, "energy_conditioning": False}
+V2S = {**V0, "attn_mask_enabled": True, "energy_conditioning": True}
+# Variant -> the file it is made from, what its network is told, and the grid of its sampler.
+SPEECH_VARIANTS = {
+    "f5-base": ("F5-TTS/F5TTS_Base/model_1200000.safetensors", V0, "epss"),
+    "f5-v1-base": ("F5-TTS/F5TTS_v1_Base/model_1250000.safetensors", V1, "epss"),
+    "v2s-s16": ("DeepAudio-V1/v2c_s16.pt", V2S, "sway"),
+    "v2s-s44": ("DeepAudio-V1/v2c_s44.pt", V2S, "sway"),
+    "v2s-m44": ("DeepAudio-V1/v2c_m44.pt", V2S, "sway"),
+    "v2s-l44": ("DeepAudio-V1/v2c_l44.pt", V2S, "sway"),
+}
 
 
 @pytest.fixture
-def hub(published, tmp_path_factory, monkeypatch):
-    """A Hub on this machine that has the published files in their repositories."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Hub)
-    mmaudio, clip = "/hkchengrex/MMAudio/resolve/main", "/apple/DFN5B-CLIP-ViT-H-14-384/resolve/main"
-    server.files = {
-        **{f"{mmaudio}/{path.relative_to(published)}": path for path in published.glob("*weights/*")},
-        **{f"{clip}/{path.name}": path for path in (published / "clip").iterdir()},
-    }
-    server.created, server.uploaded = [], {}
-    endpoint = f"http://127.0.0.1:{server.server_port}"
-    monkeypatch.setattr(constants, "ENDPOINT", endpoint)
-    monkeypatch.setattr(
-        constants, "HUGGINGFACE_CO_URL_TEMPLATE", endpoint + "/{repo_id}/resolve/{revision}/{filename}"
+def f5_source(speech_files, tmp_path):
+    """A folder for a test that spoils something: F5TTS_Base in one file, its vocabulary and Vocos."""
+    source = tmp_path / "source"
+    (source / "F5TTS_Base").mkdir(parents=True)
+    for name in ("F5-TTS/F5TTS_Base/model_1200000.safetensors", "F5-TTS/F5TTS_Base/vocab.txt"):
+        shutil.copy(speech_files / name, source / "F5TTS_Base")
+    shutil.copy(speech_files / "vocos-mel-24khz" / "pytorch_model.bin", source)
+    return source
+
+
+class TestSpeech:
+    @pytest.mark.parametrize("variant", SPEECH_VARIANTS)
+    def test_each_variant_is_found_among_all_published_files(self, speech_files, tmp_path, variant, caplog):
+        file, config, grid = SPEECH_VARIANTS[variant]
+        with caplog.at_level("WARNING", logger="deepaudio_diffusers"):
+            folder = convert_pipeline(tiny_speech_recipe(variant), speech_files, tmp_path / "out")
+        assert caplog.messages == []
+
+        index = json.loads((folder / "model_index.json").read_text())
+        assert index.pop("_class_name") == "TextToSpeechPipeline"
+        index.pop("_diffusers_version")
+        assert index == SPEECH_COMPONENTS
+        made = [name for name, (library, _) in SPEECH_COMPONENTS.items() if library is not None]
+        assert names_in(folder) == sorted([*made, "README.md", "model_index.json"])
+
+        seed, energy = SPEECH_NETWORKS[file]
+        network = convert_f5tts(original_f5tts_network(seed, energy=energy), **config)
+        assert same_weights(weights_in(folder, "transformer"), network.state_dict())
+        saved = json.loads((folder / "transformer" / "config.json").read_text())
+        assert {name: saved[name] for name in config} == config
+        assert all(saved[name] == value for name, value in network.config.items() if not name.startswith("_"))
+        assert same_weights(weights_in(folder, "vocoder"), convert_vocos(original_vocos()).state_dict())
+        scheduler = json.loads((folder / "scheduler" / "scheduler_config.json").read_text())
+        assert (scheduler["grid"], scheduler["sway_coef"]) == (grid, -1.0)
+        assert TextToSpeechPipeline.from_pretrained(folder).tokenizer.get_vocab() == {
+            token: index for index, token in enumerate(TINY_VOCABULARY)
+        }
+
+    def test_a_small_network_of_ones_own(self, tmp_path, speech_files, caplog):
+        source = tmp_path / "F5TTS_Small_vocos_char_mine"
+        source.mkdir()
+        network = original_f5tts_network(9, hidden_size=16, num_layers=1, vocab_size=30)
+        torch.save({"ema_model_state_dict": averaged(network)}, source / "model_last.pt")
+        write_vocabulary(source / "vocab.txt", TINY_VOCABULARY[:30])
+        shutil.copytree(speech_files / "vocos-mel-24khz", source / "vocos")
+
+        with caplog.at_level("WARNING", logger="deepaudio_diffusers"):
+            folder = convert_pipeline(tiny_speech_recipe("f5-small"), source, tmp_path / "out")
+        assert caplog.messages == []
+        assert same_weights(weights_in(folder, "transformer"), convert_f5tts(network, **V0).state_dict())
+        assert "license: other" in (folder / "README.md").read_text()
+
+    def test_the_folder_is_what_save_pretrained_writes(self, f5_source, tmp_path):
+        folder = convert_pipeline(tiny_speech_recipe("f5-base"), f5_source, tmp_path / "out")
+
+        check_that_saving_again_changes_nothing(TextToSpeechPipeline, folder, tmp_path / "again")
+
+    @pytest.mark.parametrize("variant", ["f5-v1-base", "v2s-m44"])
+    @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+    def test_the_folder_speaks(self, speech_files, tmp_path, variant, dtype):
+        folder = convert_pipeline(tiny_speech_recipe(variant), speech_files, tmp_path / "out", dtype=dtype)
+        pipe = TextToSpeechPipeline.from_pretrained(folder, dtype=getattr(torch, dtype))
+        pipe.set_progress_bar_config(disable=True)
+        voice = 0.1 * np.random.default_rng(0).standard_normal(2 * 24000, dtype=np.float32)
+
+        result = pipe(
+            "hello there",
+            reference_audio=voice,
+            reference_text="some noise",
+            reference_sampling_rate=24000,
+            audio_length_in_s=0.5,
+            num_inference_steps=2,
+        )
+        assert result.sampling_rate == 24000
+        assert result.audios.shape == (1, 1, 12000)
+        assert np.isfinite(result.audios).all()
+
+    def test_the_average_of_a_training_checkpoint_is_taken(self, f5_source, tmp_path):
+        (f5_source / "F5TTS_Base" / "model_1200000.safetensors").unlink()
+        checkpoint = {
+            "model_state_dict": {f"transformer.{k}": v for k, v in original_f5tts_network(10).items()},
+            "optimizer_state_dict": {"state": {}, "param_groups": [{"lr": 7.5e-5}]},
+            "ema_model_state_dict": averaged(original_f5tts_network(11)),
+            "scheduler_state_dict": {"last_epoch": 3},
+            "update": 3,
+        }
+        torch.save(checkpoint, f5_source / "F5TTS_Base" / "model_3.pt")
+
+        folder = convert_pipeline(tiny_speech_recipe("f5-base"), f5_source, tmp_path / "out")
+        expected = convert_f5tts(original_f5tts_network(11), **V0).state_dict()
+        assert same_weights(weights_in(folder, "transformer"), expected)
+
+    def test_a_name_that_tells_nothing_is_a_warning(self, f5_source, tmp_path, caplog):
+        path = f5_source / "F5TTS_Base" / "model_1200000.safetensors"
+        path.rename(f5_source / "network.safetensors")
+
+        with caplog.at_level("WARNING", logger="deepaudio_diffusers"):
+            convert_pipeline(tiny_speech_recipe("f5-base"), f5_source, tmp_path / "out")
+        (message,) = caplog.messages
+        assert message.startswith("`network.safetensors` is taken for f5-base as asked: its name does not say")
+        assert "networks for BigVGAN, f5-v1-base have the same sizes" in message
+
+    def test_what_was_left_out_is_reported(self, speech_files, tmp_path, caplog):
+        with caplog.at_level("INFO", logger="deepaudio_diffusers"):
+            convert_pipeline(tiny_speech_recipe("v2s-s44"), speech_files, tmp_path / "out")
+
+        assert caplog.messages[0] == (
+            "DeepAudio-V1 speech network: DeepAudio-V1/v2c_s44.pt by its name, not DeepAudio-V1/v2c_l44.pt, "
+            "DeepAudio-V1/v2c_m44.pt, DeepAudio-V1/v2c_s16.pt"
+        )
+        assert "[1/2] DeepAudio-V1 speech network: v2c_s44.pt -> transformer" in caplog.messages
+
+    def test_windows_line_ends_are_the_same_vocabulary(self, f5_source, tmp_path):
+        (f5_source / "F5TTS_Base" / "vocab.txt").rename(f5_source / "vocab.txt")
+        (f5_source / "windows").mkdir()
+        write_vocabulary(f5_source / "windows" / "vocab.txt", newline="\r\n")
+
+        folder = convert_pipeline(tiny_speech_recipe("f5-base"), f5_source, tmp_path / "out")
+        assert (folder / "tokenizer" / "vocab.txt").read_bytes() == (f5_source / "vocab.txt").read_bytes()
+
+    def test_the_vocabulary_beside_the_network_is_taken(self, f5_source, tmp_path):
+        tokens = (*TINY_VOCABULARY[:-1], "ma1")
+        write_vocabulary(f5_source / "F5TTS_Base" / "vocab.txt", tokens)
+        write_vocabulary(f5_source / "vocab.txt")
+
+        folder = convert_pipeline(tiny_speech_recipe("f5-base"), f5_source, tmp_path / "out")
+        assert (folder / "tokenizer" / "vocab.txt").read_text() == "".join(token + "\n" for token in tokens)
+
+    def test_a_vocabulary_elsewhere_is_found_by_its_size(self, f5_source, tmp_path):
+        (f5_source / "F5TTS_Base" / "vocab.txt").rename(f5_source / "vocab.txt")
+        for name, tokens in {"fine-tuned": (*TINY_VOCABULARY, "ma1"), "bert": ("[PAD]", "[CLS]")}.items():
+            (f5_source / name).mkdir()
+            write_vocabulary(f5_source / name / "vocab.txt", tokens)
+
+        folder = convert_pipeline(tiny_speech_recipe("f5-base"), f5_source, tmp_path / "out")
+        assert (folder / "tokenizer" / "vocab.txt").read_bytes() == (f5_source / "vocab.txt").read_bytes()
+
+    def test_the_card_names_the_vocabulary_and_the_files(self, f5_source, tmp_path):
+        card = (convert_pipeline(tiny_speech_recipe("f5-base"), f5_source, tmp_path / "out") / "README.md").read_text()
+
+        content = (f5_source / "F5TTS_Base" / "model_1200000.safetensors").read_bytes()
+        assert hashlib.sha256(content).hexdigest() in card
+        assert 'TextToSpeechPipeline.from_pretrained("out")' in card
+        assert "| `tokenizer` | F5-TTS vocabulary | [SWivid/F5-TTS]" in card
+
+
+class TestSpeechRefusals:
+    def refused(self, source, tmp_path, variant="f5-base", error=CheckpointError, **options):
+        before = names_in(tmp_path)
+        with pytest.raises(error) as info:
+            convert_pipeline(tiny_speech_recipe(variant), source, tmp_path / "out", **options)
+        assert names_in(tmp_path) == before
+        assert str(tmp_path) not in str(info.value)
+        return str(info.value)
+
+    @pytest.mark.parametrize(
+        ("path", "published_as"),
+        [
+            (
+                "F5TTS_Base/model_1200000.safetensors",
+                "F5-TTS network: missing. It is published as F5TTS_Base/model_1200000.safetensors in SWivid/F5-TTS "
+                "(1.35 GB, https://",
+            ),
+            (
+                "F5TTS_Base/vocab.txt",
+                "F5-TTS vocabulary: missing. It is published as F5TTS_Base/vocab.txt in SWivid/F5-TTS; it has one "
+                "token a line, and the first line is a single space.",
+            ),
+            (
+                "pytorch_model.bin",
+                "Vocos vocoder, 24000 Hz: missing. It is published as pytorch_model.bin in charactr/",
+            ),
+        ],
     )
-    cache = tmp_path_factory.mktemp("hub")
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(cache))
-    monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(cache / "token"))
-    monkeypatch.delenv("HF_TOKEN", raising=False)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield server
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    def test_a_missing_file(self, f5_source, tmp_path, path, published_as):
+        (f5_source / path).unlink()
+
+        message = self.refused(f5_source, tmp_path)
+        assert message.startswith("f5-base cannot be made from the files in `source` ('source').")
+        assert "or give SWivid/F5-TTS as the source" in message
+        assert message.count(": missing.") == 1
+        assert published_as in message
+
+    def test_files_that_nobody_publishes(self, tmp_path):
+        (tmp_path / "source").mkdir()
+
+        message = self.refused(tmp_path / "source", tmp_path, "f5-small")
+        assert "Add what is missing.\n" in message
+        assert "F5-TTS network: missing. Its authors do not publish it; add the file that you have." in message
+        assert "F5-TTS vocabulary: missing. Add the one that the network was trained with; it has one" in message
+
+    @pytest.mark.parametrize("source", ["SWivid/F5-TTS", "no-such-folder"])
+    def test_a_download_that_nobody_publishes(self, tmp_path, source):
+        message = self.refused(source, tmp_path, "f5-small", InputError)
+        assert (
+            f"`source` is {source!r}, which is not a folder here; the authors of F5-TTS publish no f5-small" in message
+        )
+
+    @pytest.mark.parametrize(
+        ("name", "named_for"),
+        [
+            ("F5TTS_v1_Base/model_1250000.safetensors", "f5-v1-base"),
+            ("downloads/model_1250000.safetensors", "f5-v1-base"),
+            ("F5TTS_Base_bigvgan/model_1250000.safetensors", "BigVGAN"),
+        ],
+    )
+    def test_a_network_of_equal_sizes_that_is_named_for_another(self, f5_source, tmp_path, name, named_for):
+        (f5_source / name).parent.mkdir()
+        (f5_source / "F5TTS_Base" / "model_1200000.safetensors").rename(f5_source / name)
+
+        message = self.refused(f5_source, tmp_path)
+        assert f"missing. `{name}` fits but is named for {named_for}; rename it if that is wrong." in message
+
+    def test_a_folder_given_directly_is_asked_for_its_name_too(self, f5_source, tmp_path):
+        (f5_source / "F5TTS_Base").rename(tmp_path / "F5TTS_v1_Base")
+        shutil.move(f5_source / "pytorch_model.bin", tmp_path / "F5TTS_v1_Base")
+        (tmp_path / "F5TTS_v1_Base" / "model_1200000.safetensors").rename(
+            tmp_path / "F5TTS_v1_Base" / "model.safetensors"
+        )
+
+        assert "named for f5-v1-base" in self.refused(tmp_path / "F5TTS_v1_Base", tmp_path)
+
+    def test_a_network_with_energy(self, f5_source, tmp_path):
+        torch.save(
+            {"ema_model_state_dict": averaged(original_f5tts_network(1, energy=True))}, f5_source / "v2c_s16.pt"
+        )
+        (f5_source / "F5TTS_Base" / "model_1200000.safetensors").unlink()
+
+        assert "`v2c_s16.pt` is another one (`energy_conditioning` True instead of False)" in self.refused(
+            f5_source, tmp_path
+        )
+
+    def test_the_network_of_another_video_model(self, f5_source, tmp_path):
+        torch.save(
+            {"ema_model_state_dict": averaged(original_f5tts_network(1, energy=True))}, f5_source / "v2c_s16.pt"
+        )
+
+        message = self.refused(f5_source, tmp_path, "v2s-l44")
+        assert "`v2c_s16.pt` fits but is named for v2s-s16" in message
+        assert "`F5TTS_Base/model_1200000.safetensors` is another one (`energy_conditioning` False" in message
+
+    def test_a_published_network_of_the_other_kind_is_told_by_its_variants(self, f5_source, tmp_path):
+        """Only the sizes of the published network are made: each tensor is one number, repeated."""
+        shapes = f5tts_shapes(hidden_size=1024, num_layers=22, num_text_layers=4, energy=True)
+        torch.save({name: torch.zeros(1).expand(shape) for name, shape in shapes.items()}, f5_source / "mine.pt")
+        (f5_source / "F5TTS_Base" / "model_1200000.safetensors").unlink()
+
+        with pytest.raises(CheckpointError, match=r"`mine.pt` is that of v2s-s16, v2s-s44, v2s-m44, v2s-l44 \(`en"):
+            convert_pipeline("f5-base", f5_source, tmp_path / "out")
+
+    def test_two_networks_that_no_name_tells_apart(self, f5_source, tmp_path):
+        (f5_source / "F5TTS_Base" / "model_1200000.safetensors").rename(f5_source / "a.safetensors")
+        save_file(averaged(original_f5tts_network(12)), f5_source / "b.safetensors")
+
+        message = self.refused(f5_source, tmp_path)
+        assert (
+            "F5-TTS network: found in `a.safetensors` and `b.safetensors`; keep one of them in the folder" in message
+        )
+
+    @pytest.mark.parametrize(
+        ("tokens", "message"),
+        [
+            (TINY_VOCABULARY[:-1], "`vocab.txt` has 34 tokens, where the network knows 35. Give the vocabulary that"),
+            (("", *TINY_VOCABULARY[1:]), "The first line of vocab.txt is '' and not a single space"),
+        ],
+    )
+    def test_a_vocabulary_that_does_not_fit(self, f5_source, tmp_path, tokens, message):
+        write_vocabulary(f5_source / "F5TTS_Base" / "vocab.txt", tokens)
+
+        assert message in self.refused(f5_source, tmp_path)
+
+    def test_a_vocabulary_elsewhere_that_does_not_fit(self, f5_source, tmp_path):
+        (f5_source / "F5TTS_Base" / "vocab.txt").unlink()
+        write_vocabulary(f5_source / "vocab.txt", TINY_VOCABULARY[:10])
+
+        assert "`vocab.txt` has 10 tokens, where the network knows 35" in self.refused(f5_source, tmp_path)
+
+    def test_the_vocabulary_of_another_model_is_none(self, f5_source, tmp_path):
+        (f5_source / "F5TTS_Base" / "vocab.txt").rename(f5_source / "vocab.txt")
+        write_vocabulary(f5_source / "vocab.txt", ("[PAD]", "[CLS]"))
+
+        assert "F5-TTS vocabulary: missing." in self.refused(f5_source, tmp_path)
+
+    def test_two_vocabularies_of_fitting_size(self, f5_source, tmp_path):
+        (f5_source / "F5TTS_Base" / "vocab.txt").rename(f5_source / "vocab.txt")
+        (f5_source / "other").mkdir()
+        write_vocabulary(f5_source / "other" / "vocab.txt", (*TINY_VOCABULARY[:-1], "ma1"))
+
+        message = self.refused(f5_source, tmp_path)
+        assert "`other/vocab.txt` and `vocab.txt`" in message
+        assert "beside it (`F5TTS_Base/model_1200000.safetensors`)" in message
+
+    def test_a_damaged_network(self, f5_source, tmp_path):
+        path = f5_source / "F5TTS_Base" / "model_1200000.safetensors"
+        path.write_bytes(path.read_bytes()[:5000])
+
+        message = self.refused(f5_source, tmp_path)
+        assert "F5-TTS network: missing." in message
+        assert "`model_1200000.safetensors` cannot be read" in message
+
+    def test_an_unsafe_vocoder(self, f5_source, tmp_path):
+        torch.save({**original_vocos(), "backbone.norm.bias": print}, f5_source / "pytorch_model.bin")
+
+        message = self.refused(f5_source, tmp_path)
+        assert "`pytorch_model.bin` is refused" in message
+        assert "(`print`)" in message
+
+    def test_a_network_that_lacks_a_tensor(self, f5_source, tmp_path):
+        state_dict = averaged(original_f5tts_network(1))
+        del state_dict["ema_model.transformer.proj_out.bias"]
+        save_file(state_dict, f5_source / "F5TTS_Base" / "model_1200000.safetensors")
+
+        message = self.refused(f5_source, tmp_path)
+        assert "`model_1200000.safetensors` cannot be converted." in message
+        assert "1 missing (proj_out.bias)" in message
 
 
 class TestHub:
@@ -511,6 +777,24 @@ class TestHub:
 
         for weights in converted.rglob("*.safetensors"):
             assert (folder / weights.relative_to(converted)).read_bytes() == weights.read_bytes()
+
+    @pytest.mark.parametrize(
+        ("variant", "repo_id"),
+        [("f5-base", "SWivid/F5-TTS"), ("f5-v1-base", "SWivid/F5-TTS"), ("v2s-m44", "lshzhm/DeepAudio-V1")],
+    )
+    def test_published_speech_files_are_downloaded(self, hub, speech_files, tmp_path, variant, repo_id):
+        folder = convert_pipeline(tiny_speech_recipe(variant), repo_id, tmp_path / "hub")
+
+        expected = convert_pipeline(tiny_speech_recipe(variant), speech_files, tmp_path / "folder")
+        for path in expected.rglob("*"):
+            if path.is_file() and path.name != "README.md":
+                assert (folder / path.relative_to(expected)).read_bytes() == path.read_bytes()
+
+    def test_somebodys_copy_is_downloaded_and_the_rest_from_its_publishers(self, hub, tmp_path):
+        for name in [name for name in hub.files if name.startswith("/SWivid/F5-TTS/")]:
+            hub.files[name.replace("/SWivid/F5-TTS/", "/me/copy/")] = hub.files.pop(name)
+
+        assert convert_pipeline(tiny_speech_recipe("f5-base"), "me/copy", tmp_path / "out").is_dir()
 
     @pytest.mark.parametrize("repo_id", ["hkchengrex/MMAudio", "no/such-repository"])
     def test_a_file_that_is_not_there_is_named(self, hub, tmp_path, repo_id):
@@ -521,7 +805,7 @@ class TestHub:
         assert names_in(tmp_path) == []
 
     def test_a_file_of_another_variant_is_named(self, hub, tmp_path):
-        with pytest.raises(CheckpointError, match=r"`open_clip_pytorch_model.bin` .* of mm-s16k but another"):
+        with pytest.raises(CheckpointError, match=r"`synchformer_state_dict.pth` from .* of mm-s16k but another"):
             convert_pipeline("mm-s16k", "hkchengrex/MMAudio", tmp_path / "out")
 
     def test_the_finished_folder_is_uploaded_to_a_private_repository(self, hub, published, tmp_path):

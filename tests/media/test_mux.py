@@ -1,5 +1,6 @@
 # Copyright 2026 The deepaudio-diffusers authors.
 # SPDX-License-Identifier: Apache-2.0
+import hashlib
 from fractions import Fraction
 from pathlib import Path
 
@@ -76,6 +77,28 @@ def test_pictures_are_copied_bit_by_bit(tmp_path, clip, extension):
     assert [float(time) for _, time in video_packets(output)] == pytest.approx(times, abs=1e-3)
     assert decoded_numbers(output) == list(range(48))
     assert clip.read_bytes() == original
+
+
+@pytest.mark.parametrize(
+    ("name", "codec"),
+    [
+        ("clip.mp4", "libx264"),
+        ("clip.mp4", "libx265"),
+        ("clip.mov", "prores_ks"),
+        ("clip.mkv", "libx264"),
+        ("clip.mkv", "libvpx-vp9"),
+        ("clip.webm", "libvpx"),
+        ("clip.webm", "libvpx-vp9"),
+        ("clip.webm", "libsvtav1"),
+    ],
+)
+def test_packets_have_the_same_hashes_in_a_file_of_the_same_kind(tmp_path, name, codec):
+    source = write_clip(tmp_path / name, TIMES, codec=codec, audio_length_in_s=2.0)
+    output = tmp_path / f"output{source.suffix}"
+    write_audio_into_video(source, noise(32_000), 16_000, output)
+    hashes = [[hashlib.sha256(content).hexdigest() for content, _ in video_packets(path)] for path in (source, output)]
+    assert len(hashes[0]) == 48
+    assert hashes[0] == hashes[1]
 
 
 @pytest.mark.parametrize(

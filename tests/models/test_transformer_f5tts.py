@@ -21,7 +21,7 @@ from peft import LoraConfig
 
 from deepaudio_diffusers.conversion.f5tts import convert_f5tts, infer_f5tts_config
 from deepaudio_diffusers.errors import InputError
-from deepaudio_diffusers.models.transformer_f5tts import F5TTSConditions, F5TTSTransformer1DModel
+from deepaudio_diffusers.models.transformer_f5tts import F5TTSConditions, F5TTSLinear, F5TTSTransformer1DModel
 from deepaudio_diffusers.schedulers import (
     FlowMatchGridEulerScheduler,
     FlowMatchGridMidpointScheduler,
@@ -826,3 +826,40 @@ class TestCaches:
 
         model.disable_cache()
         torch.testing.assert_close(self.run(model, inputs), expected)
+
+
+class TestLinear:
+    """The layer that takes oneDNN on a CPU is `nn.Linear` in all that can be seen of it."""
+
+    @pytest.fixture
+    def layer(self):
+        torch.manual_seed(0)
+        return F5TTSLinear(24, 40)
+
+    @pytest.mark.parametrize("shape", [(24,), (3, 24), (2, 5, 24), (0, 24)])
+    def test_equals_a_plain_layer(self, layer, shape):
+        states = torch.randn(shape)
+        with torch.no_grad():
+            torch.testing.assert_close(layer(states), F.linear(states, layer.weight, layer.bias), rtol=0, atol=1e-6)
+            transposed = torch.randn(24, 7).T
+            expected = F.linear(transposed, layer.weight, layer.bias)
+            torch.testing.assert_close(layer(transposed), expected, rtol=0, atol=1e-6)
+
+    def test_it_is_taken(self, layer):
+        with torch.profiler.profile() as profile, torch.no_grad():
+            layer(torch.randn(3, 24))
+        assert "mkldnn::_linear_pointwise" in {event.name for event in profile.events()}
+
+    def test_gradients_flow(self, layer):
+        states = torch.randn(3, 24, requires_grad=True)
+        layer(states).sum().backward()
+        torch.testing.assert_close(states.grad, layer.weight.sum(dim=0).expand(3, -1))
+
+    def test_other_precisions(self, layer):
+        states = torch.randn(3, 24)
+        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+            assert layer(states).dtype == torch.bfloat16
+        with torch.no_grad():
+            assert layer.to(torch.bfloat16)(states.to(torch.bfloat16)).dtype == torch.bfloat16
+        with pytest.raises(RuntimeError, match="dtype"), torch.no_grad():
+            layer(states)

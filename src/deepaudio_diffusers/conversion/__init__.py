@@ -9,17 +9,20 @@ from importlib import import_module
 
 
 _MODULES = {
+    "compose_deepaudio_recipe": "recipes",
     "convert_bigvgan": "vocoders",
     "convert_clip": "clip",
+    "convert_f5tts": "f5tts",
     "convert_mmaudio_transformer": "mmaudio",
     "convert_mmaudio_vae": "vae",
     "convert_pipeline": "pipeline_folder",
     "convert_synchformer": "synchformer",
+    "convert_vocos": "vocoders",
     "identify": "checkpoints",
     "load_checkpoint": "checkpoints",
     "read_shapes": "checkpoints",
-    "MMAUDIO_RECIPES": "recipes",
-    "MMAudioRecipe": "recipes",
+    "RECIPES": "recipes",
+    "Recipe": "recipes",
 }
 
 __all__ = sorted(_MODULES)

@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Reading checkpoint files without running what is in them, and telling by their keys which network they hold.
 
-The networks are those of MMAudio (arXiv 2412.15322; original code: hkchengrex/MMAudio, MIT) and of the repositories it
-takes parts from. File names play no role: people rename files.
+The networks are those of MMAudio (arXiv 2412.15322; original code: hkchengrex/MMAudio, MIT), of F5-TTS (arXiv
+2410.06885; SWivid/F5-TTS, MIT), of DeepAudio-V1 (arXiv 2503.22265; acappemin/DeepAudio-V1), and of the repositories
+they take parts from. File names play no role: people rename files.
 """
 
 import pickle
@@ -28,9 +29,11 @@ CHECKPOINT_SUFFIXES = (SAFETENSORS_SUFFIX, *PICKLE_SUFFIXES)
 _ZIP_MAGIC = b"PK\x03\x04"
 _LFS_POINTER = b"version https://git-lfs"
 
-# Where the state dict lies inside a file that holds more than one: training checkpoints of MMAudio
-# (`it`, `weights`, `optimizer`, `scheduler`, `ema`), BigVGAN's `generator`, and the two most common habits.
-_WRAPPER_KEYS = ("weights", "generator", "state_dict", "model")
+# Where the state dict lies inside a file that holds more than one, in the order of preference: training checkpoints of
+# F5-TTS (`ema_model_state_dict`, which is what is published and heard, `model_state_dict`, `optimizer_state_dict`,
+# `scheduler_state_dict`, `update`) and of MMAudio (`it`, `weights`, `optimizer`, `scheduler`, `ema`), BigVGAN's
+# `generator`, and the two most common habits.
+_WRAPPER_KEYS = ("ema_model_state_dict", "model_state_dict", "weights", "generator", "state_dict", "model")
 
 # What torch's weights-only unpickler was seen to raise on randomly damaged files, beside `UnpicklingError`.
 _DAMAGE_ERRORS = (
@@ -56,7 +59,8 @@ class Identity:
     """Which network a state dict belongs to.
 
     Attributes:
-        kind (`str`): `"mmaudio_transformer"`, `"mmaudio_vae"`, `"bigvgan"`, `"synchformer"` or `"clip"`.
+        kind (`str`): `"mmaudio_transformer"`, `"mmaudio_vae"`, `"bigvgan"`, `"synchformer"`, `"clip"`,
+            `"f5tts_transformer"` or `"vocos"`.
         facts (`Mapping[str, int | bool]`): The sizes that tell variants of that network apart, such as
             `{"mel_bins": 80, "latent_channels": 20, "hidden_channels": 384}`.
     """
@@ -200,10 +204,10 @@ def _size(shapes: Shapes, names: Iterable[str], axis: int) -> int:
     return shapes[name][axis]
 
 
-def _count(shapes: Shapes, prefix: str) -> int:
+def _count(shapes: Shapes, *prefixes: str) -> int:
     """Number of layers `prefix`0, `prefix`1, ..."""
-    indices = {int(match[1]) for name in shapes if (match := re.match(re.escape(prefix) + r"(\d+)\.", name))}
-    return len(indices)
+    pattern = "(?:" + "|".join(map(re.escape, prefixes)) + r")(\d+)\."
+    return len({int(match[1]) for name in shapes if (match := re.match(pattern, name))})
 
 
 def _transformer_facts(shapes: Shapes) -> dict[str, int | bool]:
@@ -252,6 +256,32 @@ def _clip_facts(shapes: Shapes) -> dict[str, int | bool]:
         "text_length": _size(shapes, ("positional_embedding",), 0),
         "vocab_size": _size(shapes, ("token_embedding.weight",), 0),
     }
+
+
+def _f5tts_facts(shapes: Shapes) -> dict[str, int | bool]:
+    return {
+        "hidden_size": _size(shapes, _f5tts_named("input_embed.proj.weight"), 0),
+        "num_layers": _count(shapes, *_f5tts_named("transformer_blocks.")),
+        "num_text_layers": _count(shapes, *_f5tts_named("text_embed.text_blocks.")),
+        # One row more than tokens: the first stands for no token.
+        "vocab_size": _size(shapes, _f5tts_named("text_embed.text_embed.weight"), 0) - 1,
+        "energy_conditioning": any(name in shapes for name in _f5tts_named("input_embed.proj_energy.weight")),
+    }
+
+
+def _vocos_facts(shapes: Shapes) -> dict[str, int | bool]:
+    return {
+        "num_mels": _size(shapes, ("backbone.embed.weight",), 1),
+        "hidden_size": _size(shapes, ("backbone.embed.weight",), 0),
+        "num_layers": _count(shapes, "backbone.convnext."),
+        # Magnitude and phase of each bin.
+        "n_fft": _size(shapes, ("head.out.weight",), 0) - 2,
+    }
+
+
+def _f5tts_named(name: str) -> tuple[str, ...]:
+    """Names of a tensor in the average of the weights, in the training module, and in the network alone."""
+    return f"ema_model.transformer.{name}", f"transformer.{name}", name
 
 
 def _weight_normed(module: str) -> tuple[str, ...]:
@@ -308,5 +338,24 @@ _NETWORKS: dict[str, tuple[tuple[tuple[str, ...], ...], Callable[[Shapes], dict[
             ("ln_final.weight",),
         ),
         _clip_facts,
+    ),
+    "f5tts_transformer": (
+        (
+            _f5tts_named("text_embed.text_embed.weight"),
+            _f5tts_named("input_embed.proj.weight"),
+            _f5tts_named("input_embed.conv_pos_embed.conv1d.0.weight"),
+            _f5tts_named("transformer_blocks.0.attn_norm.linear.weight"),
+            _f5tts_named("norm_out.linear.weight"),
+        ),
+        _f5tts_facts,
+    ),
+    "vocos": (
+        (
+            ("backbone.embed.weight",),
+            ("backbone.norm.weight",),
+            ("backbone.convnext.0.gamma",),
+            ("head.out.weight",),
+        ),
+        _vocos_facts,
     ),
 }

@@ -1,19 +1,18 @@
 # Copyright 2026 The deepaudio-diffusers authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Published MMAudio weights -> a complete pipeline folder for `VideoToAudioPipeline.from_pretrained`.
+"""Published weights -> a complete pipeline folder for `from_pretrained`.
 
-MMAudio: arXiv 2412.15322, hkchengrex/MMAudio (code MIT, networks CC BY-NC 4.0). One checkpoint after the other is
-read, converted, cast and saved, so memory holds one at a time, and the folder gets its name when it is complete.
+Those of MMAudio (arXiv 2412.15322, hkchengrex/MMAudio), F5-TTS (arXiv 2410.06885, SWivid/F5-TTS) and DeepAudio-V1
+(arXiv 2503.22265, lshzhm/DeepAudio-V1). One checkpoint after the other is read, converted, cast and saved, so memory
+holds one at a time, and the folder gets its name when it is complete.
 """
 
-import gzip
+import filecmp
 import hashlib
-import json
 import logging
 import re
 import shutil
 import uuid
-import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,20 +23,23 @@ from typing import Any
 import torch
 from huggingface_hub import HfApi, hf_hub_download
 from huggingface_hub.errors import HfHubHTTPError
-from transformers import CLIPTokenizer
-from transformers.convert_slow_tokenizer import bytes_to_unicode
 
 from ..errors import CheckpointError, DeepAudioError, InputError
+from ..pipelines.pipeline_deepaudio import DeepAudioPipeline
+from ..pipelines.pipeline_text_to_speech import TextToSpeechPipeline
 from ..pipelines.pipeline_video_to_audio import VideoToAudioPipeline
 from ..schedulers.scheduling_flow_match_euler import FlowMatchGridEulerScheduler
 from .checkpoints import CHECKPOINT_SUFFIXES, Identity, identify, load_checkpoint, read_shapes
-from .clip import build_clip_tokenizer, convert_clip
+from .clip import convert_clip
+from .f5tts import convert_f5tts
+from .gate import Gate, load_gate
 from .mmaudio import convert_mmaudio_transformer
-from .model_card import SourceFile, build_model_card
-from .recipes import CLIP_FILE, MMAUDIO_RECIPES, MMAUDIO_REPO, TOKENIZER_FILES, MMAudioRecipe, Part, get_recipe
+from .model_card import GateSource, SourceFile, build_model_card
+from .recipes import RECIPES, Part, PublishedFile, Recipe, TokenizerFiles, get_recipe
 from .synchformer import convert_synchformer
+from .tokenizers import TOKENIZERS, Facts
 from .vae import convert_mmaudio_vae
-from .vocoders import convert_bigvgan
+from .vocoders import convert_bigvgan, convert_vocos
 
 
 logger = logging.getLogger(__name__)
@@ -48,13 +50,19 @@ _CONVERTERS = {
     "bigvgan": convert_bigvgan,
     "synchformer": convert_synchformer,
     "clip": convert_clip,
+    "f5tts_transformer": convert_f5tts,
+    "vocos": convert_vocos,
+}
+
+_PIPELINES = {
+    "VideoToAudioPipeline": VideoToAudioPipeline,
+    "TextToSpeechPipeline": TextToSpeechPipeline,
+    "DeepAudioPipeline": DeepAudioPipeline,
 }
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 PIPELINE_INDEX = "model_index.json"
-# The vocabulary as open_clip ships it, for people who have that instead of `TOKENIZER_FILES`.
-OPEN_CLIP_VOCABULARY = "bpe_simple_vocab_16e6.txt.gz"
 
 # The Hub's client has changed its HTTP library before; the first base of its own error is that library's.
 _HUB_ERRORS = (OSError, HfHubHTTPError.__bases__[0])
@@ -66,34 +74,41 @@ class SourceFiles:
 
     Attributes:
         checkpoints (`Mapping[str, Path]`): The checkpoint of each part of the recipe, by `part.kind`.
-        tokenizer (`tuple[Path, ...]`): `vocab.json` and `merges.txt`, or open_clip's vocabulary alone.
+        tokenizers (`Mapping[str, tuple[tuple[Path, ...], Facts]]`): Component -> the files of the tokenizer, and the
+            sizes of the network that reads the tokens; see `Identity`.
     """
 
     checkpoints: Mapping[str, Path]
-    tokenizer: tuple[Path, ...]
+    tokenizers: Mapping[str, tuple[tuple[Path, ...], Facts]]
 
 
 def convert_pipeline(
-    variant: str | MMAudioRecipe,
+    variant: str | Recipe,
     source: str | Path,
     output: str | Path,
     *,
+    gate: str | Path | None = None,
     dtype: str = "float32",
     overwrite: bool = False,
     push_to_hub: str | None = None,
     token: str | None = None,
 ) -> Path:
-    """Convert published MMAudio weights to a pipeline folder.
+    """Convert published weights to a pipeline folder.
 
-    Progress is logged at level INFO, one line a checkpoint.
+    Progress is logged at level INFO, one line a checkpoint; at level WARNING what only the ear could find wrong, and
+    what the folder cannot do.
 
     Args:
-        variant (`str` or `MMAudioRecipe`): One of `MMAUDIO_RECIPES`, or a recipe for a network of another size.
+        variant (`str` or `Recipe`): One of `RECIPES`, or a recipe for a network of another size.
         source (`str` or `Path`): A folder, searched with its subfolders for checkpoints that are recognised by their
-            keys, or the Hub repository to download MMAudio's files from (`"hkchengrex/MMAudio"`); CLIP and the 44.1
-            kHz vocoder then come from the repositories of their own publishers.
+            keys, or the Hub repository to download the networks from: `"hkchengrex/MMAudio"`, `"SWivid/F5-TTS"` or
+            `"lshzhm/DeepAudio-V1"`. What others have published (CLIP, vocoders; for a DeepAudio folder MMAudio and the
+            vocabulary) then comes from their repositories.
         output (`str` or `Path`): Folder to write. It is created when everything in it is complete; a conversion that
             fails leaves nothing behind.
+        gate (`str` or `Path`, *optional*): For a DeepAudio folder, the folder of a trained gate and its tokenizer, as
+            `training_scripts/train_stage3_mof.py` writes it. Without it the pipeline reads no instructions; it then
+            has to be told the task.
         dtype (`str`, defaults to `"float32"`): Of the saved weights: `"float32"` (as published), `"bfloat16"` or
             `"float16"`.
         overwrite (`bool`, defaults to `False`): Replace a pipeline that is in `output` already.
@@ -107,46 +122,65 @@ def convert_pipeline(
 
     Raises:
         InputError: When an argument cannot be.
-        CheckpointError: When a checkpoint is missing, of another variant, found twice, damaged or unsafe.
+        CheckpointError: When a checkpoint is missing, of another variant, found twice, damaged or unsafe, its
+            tokenizer is missing or does not fit, or `gate` holds no gate.
         DeepAudioError: When the upload fails; the local folder is complete then.
     """
-    recipe = variant if isinstance(variant, MMAudioRecipe) else get_recipe(variant)
+    recipe = variant if isinstance(variant, Recipe) else get_recipe(variant)
     if dtype not in DTYPES:
         raise InputError(f"`dtype` is {dtype!r}; accepted are {', '.join(DTYPES)}.")
     source_folder = Path(source).expanduser()
     output = Path(output).expanduser().absolute()
-    _check_output(output, source_folder, overwrite)
+    if gate is not None and not recipe.family.has_gate:
+        raise InputError(
+            f"`gate` is {str(gate)!r}, but the pipeline of {recipe.variant} reads no instructions; leave it out, or "
+            "choose a deepaudio-* variant."
+        )
+    _check_output(output, {"source": source, "gate": gate}, overwrite)
     if push_to_hub is not None:
         _check_hub_login(token)
+    trained_gate = None if gate is None else load_gate(gate)
 
     if source_folder.is_dir():
         files = _find_in_folder(recipe, source_folder)
+    elif not recipe.is_published:
+        raise InputError(
+            f"`source` is {str(source)!r}, which is not a folder here; the authors of {recipe.family.name} publish no "
+            f"{recipe.variant}, so accepted is a folder with the files that you have."
+        )
     elif re.fullmatch(r"[\w.-]+/[\w.-]+", str(source)):
         files = _download(recipe, str(source), token)
     else:
         raise InputError(
             f"`source` is {str(source)!r}, which is neither a folder here nor the name of a Hub repository; accepted "
-            f"are a folder with the published files, or {MMAUDIO_REPO!r}."
+            f"are a folder with the published files, or {recipe.family.repo_id!r}."
         )
 
     with _complete_or_nothing(output) as folder:
-        converted = _write_components(recipe, files, folder, dtype)
+        converted, gate_source = _write_components(recipe, files, trained_gate, folder, dtype)
         card = build_model_card(
             recipe,
             converted,
+            gate=gate_source,
             dtype=dtype,
             name=push_to_hub or output.name,
             package_version=version("deepaudio-diffusers"),
         )
         card.save(folder / "README.md")
     logger.info("Wrote the pipeline folder %s", output.name)
+    if recipe.family.has_gate and gate is None:
+        logger.warning(
+            "%s has no gate: `task=` works, and `instruction=` will need one. Convert again with that of a folder "
+            "(`gate=`, `--gate`) to have it read instructions.",
+            output.name,
+        )
 
     if push_to_hub is not None:
-        _upload(output, push_to_hub, token)
+        _upload(recipe, output, push_to_hub, token)
     return output
 
 
-def _check_output(output: Path, source: Path, overwrite: bool) -> None:
+def _check_output(output: Path, inputs: Mapping[str, str | Path | None], overwrite: bool) -> None:
     if not output.exists():
         return
     if not output.is_dir():
@@ -163,15 +197,17 @@ def _check_output(output: Path, source: Path, overwrite: bool) -> None:
             f"`output` ({output.name!r}) holds a pipeline already; give another folder, or allow replacing it "
             "(`overwrite=True`, `--overwrite`)."
         )
-    if source.resolve().is_relative_to(output.resolve()):
-        raise InputError(
-            f"`source` lies inside `output` ({output.name!r}), which is to be replaced; move one of them."
-        )
+    for name, path in inputs.items():
+        if path is not None and Path(path).expanduser().resolve().is_relative_to(output.resolve()):
+            raise InputError(
+                f"`{name}` lies inside `output` ({output.name!r}), which is to be replaced; move one of them."
+            )
 
 
-def _find_in_folder(recipe: MMAudioRecipe, folder: Path) -> SourceFiles:
+def _find_in_folder(recipe: Recipe, folder: Path) -> SourceFiles:
+    files = _files_below(folder)
     identities, unreadable = {}, {}
-    for path in _candidates(folder):
+    for path in _candidates(files):
         try:
             identity = identify(read_shapes(path))
         except CheckpointError as error:
@@ -186,44 +222,63 @@ def _find_in_folder(recipe: MMAudioRecipe, folder: Path) -> SourceFiles:
     checkpoints, problems = {}, []
     for part in recipe.parts:
         fitting, others = _sort_out(part, identities)
-        if len(fitting) == 1:
-            checkpoints[part.kind] = fitting[0]
-        elif fitting:
-            names = " and ".join(display(path) for path in fitting)
+        fitting = _without_copies(part, fitting)
+        possible, misnamed = _sort_out_by_name(part, fitting)
+        if len(possible) == 1:
+            checkpoints[part.kind] = possible[0]
+            _report_choice(part, possible[0], fitting)
+        elif possible:
+            names = " and ".join(display(path) for path in possible)
             problems.append(f"{part.title}: found in {names}; keep one of them in the folder.")
         else:
             found = "".join(f" {display(path)} is {_describe(identities[path], part)}." for path in others)
-            problems.append(f"{part.title}: missing.{found} It is published as {_published(part)}.")
+            found += "".join(
+                f" {display(path)} fits but is named for {part.variant_by_name(path)}; rename it if that is wrong."
+                for path in misnamed
+            )
+            problems.append(f"{part.title}: missing.{found} {_whereabouts(part)}")
 
-    tokenizer = _find_tokenizer(folder, recipe)
-    if tokenizer is None:
-        problems.append(
-            f"CLIP tokenizer: missing. It is published as {' and '.join(TOKENIZER_FILES)} in {CLIP_FILE.repo_id}; "
-            f"open_clip's {OPEN_CLIP_VOCABULARY} will do as well."
-        )
+    tokenizers = {}
+    for tokenizer in recipe.tokenizers:
+        reader = recipe.part(tokenizer.reader)
+        network = checkpoints.get(reader.kind)
+        facts = reader.facts if network is None else identities[network].facts
+        try:
+            paths = TOKENIZERS[tokenizer.kind].find(folder, files, facts, network)
+        except CheckpointError as error:
+            problems.append(str(error))
+            continue
+        if paths is None:
+            problems.append(f"{tokenizer.title}: missing. {_whereabouts_of_tokenizer(tokenizer)}")
+        tokenizers[tokenizer.component] = paths, facts
     if problems:
         problems += [str(error) for error in unreadable.values()]
+        download = f", or give {recipe.family.repo_id} as the source to download it all" if recipe.is_published else ""
         raise CheckpointError(
-            f"{recipe.variant} cannot be made from the files in `source` ({folder.name!r}). Add what is missing, or "
-            f"give {MMAUDIO_REPO} as the source to download it all.\n- " + "\n- ".join(problems)
+            f"{recipe.variant} cannot be made from the files in `source` ({folder.name!r}). Add what is missing"
+            f"{download}.\n- " + "\n- ".join(problems)
         )
     for error in unreadable.values():
         logger.warning("Not needed and skipped: %s", error)
-    return SourceFiles(checkpoints, tokenizer)
+    return SourceFiles(checkpoints, tokenizers)
 
 
-def _candidates(folder: Path) -> list[Path]:
-    """Checkpoint files below `folder`, each file once, without hidden ones and those of converted pipelines."""
+def _candidates(files: list[Path]) -> list[Path]:
+    """The checkpoints among `files`, each file once."""
+    by_file = {path.resolve(): path for path in reversed(files) if path.suffix in CHECKPOINT_SUFFIXES}
+    return sorted(by_file.values())
+
+
+def _files_below(folder: Path) -> list[Path]:
+    """The files below `folder` in the order of their names, without hidden ones and those of converted pipelines."""
     pipelines = [index.parent for index in folder.rglob(PIPELINE_INDEX)]
-    by_file = {
-        path.resolve(): path
-        for path in sorted(folder.rglob("*"), reverse=True)
-        if path.suffix in CHECKPOINT_SUFFIXES
-        and path.is_file()
+    return [
+        path
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
         and not any(name.startswith(".") for name in path.relative_to(folder).parts)
         and not any(path.is_relative_to(pipeline) for pipeline in pipelines)
-    }
-    return sorted(by_file.values())
+    ]
 
 
 def _sort_out(part: Part, identities: Mapping[Path, Identity]) -> tuple[list[Path], list[Path]]:
@@ -231,6 +286,45 @@ def _sort_out(part: Part, identities: Mapping[Path, Identity]) -> tuple[list[Pat
     of_kind = [path for path, identity in identities.items() if identity.kind == part.kind]
     fitting = [path for path in of_kind if not _differences(identities[path], part)]
     return fitting, [path for path in of_kind if path not in fitting]
+
+
+def _without_copies(part: Part, paths: list[Path]) -> list[Path]:
+    """`paths` without files of equal content: DeepAudio-V1 publishes files of MMAudio again."""
+    kept = []
+    for path in sorted(paths, key=lambda path: not _is_named_as_published(part, path)):
+        if not any(filecmp.cmp(path, other, shallow=False) for other in kept):
+            kept.append(path)
+    return sorted(kept)
+
+
+def _is_named_as_published(part: Part, path: Path) -> bool:
+    return part.published is not None and path.as_posix().endswith(f"/{part.published.path}")
+
+
+def _sort_out_by_name(part: Part, fitting: list[Path]) -> tuple[list[Path], list[Path]]:
+    """The files of fitting sizes that may be this part by their names, and those that are named for something else."""
+    if not part.names:
+        return fitting, []
+    misnamed = [path for path in fitting if part.variant_by_name(path) not in (part.variant, None)]
+    possible = [path for path in fitting if path not in misnamed]
+    as_published = [path for path in possible if _is_named_as_published(part, path)]
+    return as_published if len(as_published) == 1 else possible, misnamed
+
+
+def _report_choice(part: Part, path: Path, fitting: list[Path]) -> None:
+    """Say what nothing but a name tells: the wrong network of the same sizes gives wrong sound and no error."""
+    others = [name for name in part.names if name != part.variant]
+    if others and part.variant_by_name(path) is None:
+        logger.warning(
+            "`%s` is taken for %s as asked: its name does not say what it is, and networks for %s have the same "
+            "sizes. If it is one of those, its output will be wrong and no error will say so.",
+            path.name,
+            part.variant,
+            ", ".join(others),
+        )
+    left_out = [f"{other.parent.name}/{other.name}" for other in fitting if other != path]
+    if left_out:
+        logger.info("%s: %s/%s by its name, not %s", part.title, path.parent.name, path.name, ", ".join(left_out))
 
 
 def _differences(identity: Identity, part: Part) -> list[str]:
@@ -241,8 +335,9 @@ def _describe(identity: Identity, part: Part) -> str:
     """What a checkpoint is that is of the right kind and not of the right variant."""
     variants = [
         recipe.variant
-        for recipe in MMAUDIO_RECIPES.values()
-        if any(other.kind == identity.kind and not _differences(identity, other) for other in recipe.parts)
+        for recipe in RECIPES.values()
+        if not recipe.composed_of
+        and any(other.kind == identity.kind and not _differences(identity, other) for other in recipe.parts)
     ]
     differences = ", ".join(
         f"`{name}` {identity.facts[name]} instead of {part.facts[name]}" for name in _differences(identity, part)
@@ -250,60 +345,50 @@ def _describe(identity: Identity, part: Part) -> str:
     return f"that of {', '.join(variants)} ({differences})" if variants else f"another one ({differences})"
 
 
-def _published(part: Part) -> str:
+def _whereabouts(part: Part) -> str:
     file = part.published
-    return f"{file.path} in {file.repo_id} ({file.size}, {file.url})"
+    if file is None:
+        return "Its authors do not publish it; add the file that you have."
+    return f"It is published as {file.path} in {file.repo_id} ({file.size}, {file.url})."
 
 
-def _find_tokenizer(folder: Path, recipe: MMAudioRecipe) -> tuple[Path, ...] | None:
-    vocab_size = recipe.part("text_encoder").facts["vocab_size"]
-    vocab_name, merges_name = TOKENIZER_FILES
-    found = {}
-    for vocab in sorted(folder.rglob(vocab_name)):
-        merges = vocab.with_name(merges_name)
-        if merges.is_file() and _is_clip_vocabulary(vocab, vocab_size):
-            found.setdefault((vocab.read_bytes(), merges.read_bytes()), (vocab, merges))
-    if len(found) > 1:
-        names = " and ".join(f"`{vocab.relative_to(folder)}`" for vocab, _ in found.values())
-        raise CheckpointError(
-            f"Two different CLIP tokenizers are in `source`: {names}. Keep one of them in the folder."
-        )
-    if found:
-        return next(iter(found.values()))
-    open_clip = next(iter(sorted(folder.rglob(OPEN_CLIP_VOCABULARY))), None)
-    return None if open_clip is None else (open_clip,)
+def _whereabouts_of_tokenizer(tokenizer: TokenizerFiles) -> str:
+    if not tokenizer.published:
+        return f"Add the one that the network was trained with; {tokenizer.hint}."
+    names = " and ".join(file.path for file in tokenizer.published)
+    return f"It is published as {names} in {tokenizer.published[0].repo_id}; {tokenizer.hint}."
 
 
-def _is_clip_vocabulary(path: Path, vocab_size: int) -> bool:
-    """Other models have files of the same name; CLIP's vocabulary ends with its two special tokens."""
-    try:
-        vocabulary = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError:
-        return False
-    return (
-        isinstance(vocabulary, dict)
-        and len(vocabulary) == vocab_size
-        and vocabulary.get("<|startoftext|>") == vocab_size - 2
-        and vocabulary.get("<|endoftext|>") == vocab_size - 1
-    )
+def _download(recipe: Recipe, repo_id: str, token: str | None) -> SourceFiles:
+    def repository_of(file: PublishedFile) -> str:
+        # `repo_id` may be somebody's copy.
+        return repo_id if file.repo_id == recipe.family.repo_id else file.repo_id
 
+    def from_hub(file: PublishedFile) -> Path:
+        return _download_file(repository_of(file), file.path, token)
 
-def _download(recipe: MMAudioRecipe, repo_id: str, token: str | None) -> SourceFiles:
-    checkpoints = {}
-    for part in recipe.parts:
+    checkpoints, identities = {}, {}
+    # What `repo_id` has to hold comes first, so that a wrong one is found before gigabytes of the rest are there.
+    for part in sorted(recipe.parts, key=lambda part: part.published.repo_id != recipe.family.repo_id):
         file = part.published
-        path = _download_file(repo_id if file.repo_id == MMAUDIO_REPO else file.repo_id, file.path, token)
+        path = from_hub(file)
         identity = identify(read_shapes(path))
+        found = f"`{file.name}` from {repository_of(file)}"
         if identity is None or identity.kind != part.kind:
-            raise CheckpointError(f"`{file.name}` from {repo_id} is not the {part.title} that {recipe.variant} needs.")
+            raise CheckpointError(f"{found} is not the {part.title} that {recipe.variant} needs.")
         if _differences(identity, part):
             raise CheckpointError(
-                f"`{file.name}` from {repo_id} is not the {part.title} of {recipe.variant} but "
-                f"{_describe(identity, part)}."
+                f"{found} is not the {part.title} of {recipe.variant} but {_describe(identity, part)}."
             )
-        checkpoints[part.kind] = path
-    tokenizer = tuple(_download_file(CLIP_FILE.repo_id, name, token) for name in TOKENIZER_FILES)
-    return SourceFiles(checkpoints, tokenizer)
+        checkpoints[part.kind], identities[part.kind] = path, identity
+    tokenizers = {
+        tokenizer.component: (
+            tuple(map(from_hub, tokenizer.published)),
+            identities[recipe.part(tokenizer.reader).kind].facts,
+        )
+        for tokenizer in recipe.tokenizers
+    }
+    return SourceFiles(checkpoints, tokenizers)
 
 
 def _download_file(repo_id: str, path: str, token: str | None) -> Path:
@@ -338,14 +423,31 @@ def _complete_or_nothing(output: Path) -> Iterator[Path]:
             shutil.rmtree(leftover, ignore_errors=True)
 
 
-def _write_components(recipe: MMAudioRecipe, files: SourceFiles, folder: Path, dtype: str) -> dict[str, SourceFile]:
+def _write_components(
+    recipe: Recipe, files: SourceFiles, gate: Gate | None, folder: Path, dtype: str
+) -> tuple[dict[str, SourceFile], GateSource | None]:
     components: dict[str, Any] = {
-        "tokenizer": _build_tokenizer(recipe, files.tokenizer),
-        "scheduler": FlowMatchGridEulerScheduler(),
+        tokenizer.component: TOKENIZERS[tokenizer.kind].build(*files.tokenizers[tokenizer.component])
+        for tokenizer in recipe.tokenizers
     }
+    for name, arguments in recipe.schedulers.items():
+        components[name] = FlowMatchGridEulerScheduler(**arguments)
+    if gate is not None:
+        components["gate_tokenizer"] = gate.tokenizer
     for name, component in components.items():
         component.save_pretrained(folder / name)
 
+    def write_model(name: str, model: torch.nn.Module, file_name: str) -> None:
+        _cast(model, DTYPES[dtype], file_name)
+        model.save_pretrained(folder / name)
+        # The pipeline's own file needs the classes only.
+        components[name] = model.to("meta")
+
+    gate_source = None
+    if gate is not None:
+        gate_source = GateSource(gate.weights.absolute().parent.name, gate.licence, _checksums(gate.weights))
+        logger.info("Gating network: %s/%s -> gate, gate_tokenizer", gate_source.folder, gate.weights.name)
+        write_model("gate", gate.network, gate.weights.name)
     converted = {}
     for number, part in enumerate(recipe.parts, start=1):
         path = files.checkpoints[part.kind]
@@ -353,7 +455,7 @@ def _write_components(recipe: MMAudioRecipe, files: SourceFiles, folder: Path, d
             "[%d/%d] %s: %s -> %s", number, len(recipe.parts), part.title, path.name, ", ".join(part.components)
         )
         converted[part.kind] = _checksums(path)
-        if part.published.md5 not in (None, converted[part.kind].md5):
+        if part.published is not None and part.published.md5 not in (None, converted[part.kind].md5):
             logger.info("      its MD5 sum is not the published one: saved again, or other weights of the same sizes")
         try:
             models = _CONVERTERS[part.kind](load_checkpoint(path), **part.convert_options)
@@ -361,47 +463,10 @@ def _write_components(recipe: MMAudioRecipe, files: SourceFiles, folder: Path, d
             raise CheckpointError(f"`{path.name}` cannot be converted. {error}") from error
         models = models if isinstance(models, tuple) else (models,)
         for name, model in zip(part.components, models, strict=True):
-            _cast(model, DTYPES[dtype], path.name)
-            model.save_pretrained(folder / name)
-            # The pipeline's own file needs the classes only.
-            components[name] = model.to("meta")
+            write_model(name, model, path.name)
 
-    VideoToAudioPipeline(**components).save_config(folder)
-    return converted
-
-
-def _build_tokenizer(recipe: MMAudioRecipe, paths: tuple[Path, ...]) -> CLIPTokenizer:
-    facts = recipe.part("text_encoder").facts
-    names = " and ".join(f"`{path.name}`" for path in paths)
-    try:
-        vocab, pairs = _read_tokens(*paths) if len(paths) == 2 else _read_open_clip_tokens(*paths, facts["vocab_size"])
-    except (EOFError, OSError, ValueError, zlib.error) as error:
-        raise CheckpointError(f"{names} cannot be read ({error}). Download the CLIP tokenizer again.") from error
-    unknown = [pair for pair in pairs if len(pair.split()) != 2 or pair.replace(" ", "") not in vocab]
-    if unknown or len(vocab) != facts["vocab_size"]:
-        raise CheckpointError(
-            f"{names} make a CLIP tokenizer of {len(vocab)} tokens, where the text encoder knows "
-            f"{facts['vocab_size']}, with {len(unknown)} byte pairs that give no token. Download them again."
-        )
-    return build_clip_tokenizer(vocab, pairs, facts["text_length"])
-
-
-def _read_tokens(vocab_path: Path, merges_path: Path) -> tuple[dict[str, int], list[str]]:
-    # The first line of the merges is a comment on their format.
-    pairs = merges_path.read_text(encoding="utf-8").splitlines()[1:]
-    return json.loads(vocab_path.read_text(encoding="utf-8")), [pair for pair in pairs if pair]
-
-
-def _read_open_clip_tokens(path: Path, vocab_size: int) -> tuple[dict[str, int], list[str]]:
-    # open_clip ships the byte pairs alone, and more than it uses. The tokens are the bytes, the bytes that end a word,
-    # what the pairs merge to, and the two special tokens.
-    characters = list(bytes_to_unicode().values())
-    tokens = [*characters, *(f"{character}</w>" for character in characters)]
-    num_pairs = vocab_size - len(tokens) - 2
-    with gzip.open(path, "rt", encoding="utf-8") as file:
-        pairs = file.read().splitlines()[1 : 1 + num_pairs]
-    tokens += [pair.replace(" ", "") for pair in pairs] + ["<|startoftext|>", "<|endoftext|>"]
-    return {token: index for index, token in enumerate(tokens)}, pairs
+    _PIPELINES[recipe.family.pipeline](**components).save_config(folder)
+    return converted, gate_source
 
 
 def _cast(model: torch.nn.Module, dtype: torch.dtype, file_name: str) -> None:
@@ -445,12 +510,13 @@ def _check_hub_login(token: str | None) -> None:
         ) from error
 
 
-def _upload(folder: Path, repo_id: str, token: str | None) -> None:
+def _upload(recipe: Recipe, folder: Path, repo_id: str, token: str | None) -> None:
     logger.info("Uploading to %s", repo_id)
     api = HfApi(token=token)
     try:
         api.create_repo(repo_id, private=True, exist_ok=True)
-        api.upload_folder(repo_id=repo_id, folder_path=folder, commit_message="Convert MMAudio weights for diffusers")
+        message = f"Convert {recipe.family.name} weights for diffusers"
+        api.upload_folder(repo_id=repo_id, folder_path=folder, commit_message=message)
     except _HUB_ERRORS as error:
         raise DeepAudioError(
             f"The folder {folder.name!r} is complete, but uploading it to {repo_id!r} failed "

@@ -14,6 +14,11 @@ logger = logging.getLogger(__name__)
 
 # So many damaged packets are let pass before their share counts: of few packets, one is a large share.
 DAMAGED_PACKETS_AT_FIRST = 8
+# A decoder that is told of the limit says no more about a size beyond it than about damage.
+NOTHING_DECODED = (
+    "{} is damaged and cannot be read (none of its {} frames can be decoded, or they are larger than `max_pixels` "
+    "allows); pass an intact file."
+)
 
 
 @dataclass(frozen=True)
@@ -116,6 +121,8 @@ class Meter:
             )
 
     def _check_damage(self, error: Exception) -> None:
+        if self.num_damaged == self.num_packets:
+            raise UnreadableMediaError(NOTHING_DECODED.format(self.name, self.num_packets)) from error
         if self.num_damaged > self.limits.max_damaged_share * self.num_packets:
             raise UnreadableMediaError(
                 f"{self.name} is damaged and cannot be read ({self.num_damaged} of {self.num_packets} packets: "

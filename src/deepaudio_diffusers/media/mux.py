@@ -76,6 +76,8 @@ MIN_BIT_RATE = 192_000
 # Metadata about the old file as such, which is wrong for a new one.
 CONTAINER_TAGS = {"major_brand", "minor_version", "compatible_brands", "duration", "encoder"}
 WRITE_BYTES = 2**20
+# A video of a single frame that is shown for less is a still picture.
+STILL_IN_S = 0.64
 LAYOUTS = {1: "mono", 2: "stereo"}
 # Half a step of 16 bits: what is nowhere louder is written as nothing but zeros.
 SILENT_PEAK = 0.5 / 2**15
@@ -100,7 +102,7 @@ def write_audio(
     format_name, codec = _format_of(path, AUDIO_FORMATS)
     samples, sampling_rate = _samples_of(audio, allow_silence), _rate_of(sampling_rate)
     with _complete_file(path) as partial:
-        with _writing(partial, path, format_name) as container:
+        with _writing(partial, path, format_name, sampling_rate) as container:
             sound = _Sound(samples, sampling_rate, LAYOUTS[len(samples)], samples.shape[1])
             stream = container.add_stream(codec, rate=sampling_rate, layout=sound.layout)
             _SoundWriter(container, stream, sound).finish()
@@ -168,14 +170,15 @@ def write_audio_into_video(
         return
 
     info = probe(media)
-    if round(info.fps * info.duration_in_s) == 1:
-        # A single picture is held for as long as there is something to hear.
-        info = replace(info, duration_in_s=max(info.duration_in_s, samples.shape[1] / sampling_rate))
+    if round(info.fps * info.duration_in_s) == 1 and info.duration_in_s < STILL_IN_S:
+        # A still picture is held for as long as there is something to hear.
+        length_in_s = max(info.duration_in_s, samples.shape[1] / sampling_rate)
+        info = replace(info, duration_in_s=length_in_s, fps=1 / length_in_s)
     sound = _sound_for(media, info, samples, sampling_rate, codec, plan)
     with open_video(media) as (container, pictures), _complete_file(output) as partial:
         if pictures.codec_context.codec.canonical_name in CODECS_OF_ANIMATIONS:
             logger.warning(f"{media.name} is an animated picture, which no video format holds; it is coded anew.")
-            with _writing(partial, output, format_name) as target:
+            with _writing(partial, output, format_name, sound.sampling_rate) as target:
                 _write_animation(target, format_name, codec, media, info, sound)
             expected = None
         else:
@@ -334,12 +337,12 @@ def _write_copy(
 ) -> _Pictures:
     """Write the new file with the packets of the old one; returns what its pictures have to be."""
     others = [stream for stream in container.streams if stream is not pictures and _fits(stream, format_name)]
-    with _writing(partial, output, format_name) as target:
+    with _writing(partial, output, format_name, sound.sampling_rate) as target:
         try:
             # `opaque` asks for no encoder of the pictures' codec; there may be none.
             copied = target.add_stream_from_template(pictures, opaque=True)
             # From this, players of Matroska learn how long the last picture is shown. 1001 serves 30000/1001.
-            copied.rate = Fraction(info.fps).limit_denominator(1001)
+            copied.rate = max(Fraction(info.fps).limit_denominator(1001), Fraction(1, 1001))
             copied.metadata.update(_metadata_of(pictures))
             new_track = _add_sound(target, codec, sound)
             copies = {pictures.index: copied}
@@ -526,7 +529,7 @@ def _packets(
                 raise MediaError(
                     f"{media.name} does not say when its frames are shown; put the video into a container such as mp4."
                 )
-            if not known_duration(packet):
+            if not known_duration(packet) or info.duration_in_s * info.fps <= 1:
                 packet.duration = usual_duration
             waiting.append(packet)
             # Matroska lacks the decoding times of the first pictures. They go before the first one that is known.
@@ -666,14 +669,23 @@ def _sync_folder(path: Path) -> None:
 
 
 @contextmanager
-def _writing(partial: Path, path: str | os.PathLike, format_name: str) -> Iterator[OutputContainer]:
+def _writing(
+    partial: Path, path: str | os.PathLike, format_name: str, sampling_rate: int
+) -> Iterator[OutputContainer]:
     """A container at `partial` for the file `path`; what goes wrong with writing is a `MediaError`."""
+    # Without this, mp4 and its kin tell only to the millisecond where the sound ends.
+    options = {"movie_timescale": str(sampling_rate)} if format_name in FORMATS_WITH_EDIT_LIST else {}
     try:
         # A file of our own, because PyAV leaves its own open when a header cannot be written.
         with open(partial, "wb") as file:
             # Metadata that is not in UTF-8 is carried over as it is.
             with av.open(
-                file, "w", format=format_name, metadata_errors="surrogateescape", buffer_size=WRITE_BYTES
+                file,
+                "w",
+                format=format_name,
+                container_options=options,
+                metadata_errors="surrogateescape",
+                buffer_size=WRITE_BYTES,
             ) as container:
                 yield container
             file.flush()

@@ -9,7 +9,7 @@ import av
 from ..errors import EmptyMediaError, UnreadableMediaError
 from .decode import Clock, Orientation, display_size, known_duration, open_video, pixel_aspect_of
 from .isolation import ask_isolated
-from .limits import Meter
+from .limits import NOTHING_DECODED, Meter
 from .source import MediaFile, MediaSource, read_packets, reporting_damage
 
 
@@ -85,10 +85,7 @@ def probe(source: MediaSource) -> MediaInfo:
         if not num_frames:
             raise EmptyMediaError(f"{media.name} has a video stream without frames; pass a complete video file.")
         if first_frame is None:
-            raise UnreadableMediaError(
-                f"{media.name} is damaged and cannot be read (none of its {num_frames} frames can be decoded); pass "
-                "an intact file."
-            )
+            raise UnreadableMediaError(NOTHING_DECODED.format(media.name, num_frames))
         if not last_duration and before_last is not None:
             last_duration = last - before_last
         duration_in_s = float((last - first + last_duration) * stream.time_base)

@@ -191,8 +191,8 @@ class MoFGatingNetwork(PreTrainedModel):
         num_tokens = attention_mask.sum(dim=1, keepdim=True)
         if not num_tokens.all():
             raise InputError(
-                "`attention_mask` has a row without any token. Tokenize empty instructions with the end token, as T5's "
-                "tokenizers do by default."
+                "`attention_mask` has a row without any token. Tokenize empty instructions with the end token, as the "
+                "tokenizers of T5 do by default."
             )
         hidden_states = self.text_encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
         # In float32, where long sums lose nothing.

@@ -126,6 +126,31 @@ def _rotate(states: torch.Tensor, rotary_emb: torch.Tensor, num_heads: int | Non
     return turned if num_heads is None else torch.cat([turned, states[:, :, num_heads:]], dim=2)
 
 
+class F5TTSLinear(nn.Linear):
+    """A linear layer whose float32 products on a CPU are those of oneDNN when no gradient is needed.
+
+    PyTorch takes MKL there, which uses half the width of the vector units of processors that are not Intel's: the
+    layers of a block then take twice the time. oneDNN, which PyTorch takes for convolutions, uses them whole. Both
+    differ by rounding.
+    """
+
+    def forward(self, hidden_states: torch.Tensor) -> torch.Tensor:
+        takes_onednn = (
+            hidden_states.device.type == "cpu"
+            and hidden_states.dtype == self.weight.dtype == torch.float32
+            and not torch.is_grad_enabled()
+            and not torch.is_autocast_enabled("cpu")
+            and not torch.compiler.is_compiling()
+            and torch.backends.mkldnn.is_available()
+            and torch.backends.mkldnn.enabled
+        )
+        if takes_onednn:
+            # The operator that torch.compile puts in the place of linear layers; its last arguments are what follows
+            # the product: nothing.
+            return torch.ops.mkldnn._linear_pointwise(hidden_states, self.weight, self.bias, "none", [], "")
+        return super().forward(hidden_states)
+
+
 class F5TTSAttnProcessor:
     """Self-attention of the mel frames."""
 
@@ -179,11 +204,11 @@ class F5TTSAttention(nn.Module, AttentionModuleMixin):
         self.heads = heads
         self.num_rotary_heads = num_rotary_heads
         self.use_bias = True
-        self.to_q, self.to_k, self.to_v = (nn.Linear(dim, heads * head_dim) for _ in range(3))
+        self.to_q, self.to_k, self.to_v = (F5TTSLinear(dim, heads * head_dim) for _ in range(3))
         self.norm_q, self.norm_k = (
             nn.Identity() if qk_norm is None else nn.RMSNorm(head_dim, eps=LAYER_NORM_EPS) for _ in range(2)
         )
-        self.to_out = nn.ModuleList([nn.Linear(heads * head_dim, dim), nn.Dropout(dropout)])
+        self.to_out = nn.ModuleList([F5TTSLinear(heads * head_dim, dim), nn.Dropout(dropout)])
         self.set_processor(self._default_processor_cls())
 
     def forward(
@@ -223,7 +248,7 @@ class F5TTSModulation(nn.Module):
         super().__init__()
         self.num_modulations = num_modulations
         self.norm = nn.LayerNorm(dim, eps=LAYER_NORM_EPS, elementwise_affine=False)
-        self.linear = nn.Linear(dim, num_modulations * dim)
+        self.linear = F5TTSLinear(dim, num_modulations * dim)
 
     def forward(self, hidden_states: torch.Tensor, temb: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """The normalised and modulated states, then the modulations that are left for later in the block."""
@@ -231,6 +256,16 @@ class F5TTSModulation(nn.Module):
         modulation = self.linear(temb).repeat(num_sets, 1)[:, None]
         shift, scale, *rest = modulation.chunk(self.num_modulations, dim=-1)
         return torch.addcmul(shift, self.norm(hidden_states), 1 + scale), *rest
+
+
+class F5TTSFeedForward(FeedForward):
+    """Two linear layers with the tanh approximation of GELU between them; known to diffusers' layer skipping."""
+
+    def __init__(self, dim: int, ff_mult: float, dropout: float) -> None:
+        super().__init__(dim, mult=ff_mult, dropout=dropout, activation_fn="gelu-approximate")
+        inner_dim = self.net[2].in_features
+        self.net[0].proj = F5TTSLinear(dim, inner_dim)
+        self.net[2] = F5TTSLinear(inner_dim, dim)
 
 
 class F5TTSTransformerBlock(nn.Module):
@@ -250,7 +285,7 @@ class F5TTSTransformerBlock(nn.Module):
         self.norm1 = F5TTSModulation(dim, num_modulations=6)
         self.attn = F5TTSAttention(dim, heads, head_dim, num_rotary_heads, qk_norm, dropout)
         self.norm2 = nn.LayerNorm(dim, eps=LAYER_NORM_EPS, elementwise_affine=False)
-        self.ff = FeedForward(dim, mult=ff_mult, dropout=dropout, activation_fn="gelu-approximate")
+        self.ff = F5TTSFeedForward(dim, ff_mult, dropout)
 
     def forward(
         self,
