@@ -76,7 +76,7 @@ def test_bytes_and_files_are_sources_too(clip):
 
 def test_a_video_is_written_alike(tmp_path, clip):
     samples = tones(16_000, "mono", 1.0)
-    arguments = {"keep_original": "mix", "loudness_in_lufs": -30.0}
+    arguments = {"keep_original": "mix", "loudness_in_lufs": np.float32(-30.0), "original_track": np.int64(0)}
     write_audio_into_video(clip, samples, 16_000, tmp_path / "expected.mp4", **arguments)
     write_audio_into_video(MediaFile(clip, isolated=True), samples, 16_000, tmp_path / "output.mp4", **arguments)
     assert video_packets(tmp_path / "output.mp4") == video_packets(tmp_path / "expected.mp4")

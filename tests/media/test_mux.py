@@ -427,13 +427,10 @@ def test_the_old_sound_makes_room_for_the_new_one(tmp_path, talking_clip):
     assert level(samples[0], rate, 400, 1.7, 2.0) == pytest.approx(0.2, rel=0.05)
 
 
-@pytest.mark.parametrize("offset_in_s", [0.3, -0.2])
-def test_the_old_sound_stays_in_time_with_the_pictures(tmp_path, offset_in_s):
-    clip = write_clip(tmp_path / "clip.mp4", TIMES, start=1.0)
-    old = noise(96_000)[0]
-    source = tmp_path / "source.mp4"
-    # In a file of its own first, because the sound has to begin at another time than the pictures.
-    with av.open(str(clip)) as container, av.open(str(source), "w") as target:
+def clip_with_sound_at(folder, offset_in_s, old):
+    """A clip whose pictures begin at 200 s and whose sound `old`, at 48 kHz, begins by `offset_in_s` later."""
+    clip = write_clip(folder / "clip.mp4", TIMES, start=200.0)
+    with av.open(str(clip)) as container, av.open(str(folder / "source.mp4"), "w") as target:
         stream = container.streams.video[0]
         copied = target.add_stream_from_template(stream, opaque=True)
         sound = target.add_stream("aac", rate=48_000, layout="mono", bit_rate=192_000)
@@ -443,14 +440,30 @@ def test_the_old_sound_stays_in_time_with_the_pictures(tmp_path, offset_in_s):
                 target.mux(packet)
         frame = av.AudioFrame.from_ndarray(old[None], "fltp", "mono")
         frame.sample_rate, frame.time_base = 48_000, Fraction(1, 48_000)
-        frame.pts = round((1.0 + offset_in_s) * 48_000)
+        frame.pts = round((200.0 + offset_in_s) * 48_000)
         target.mux(sound.encode(frame))
         target.mux(sound.encode())
+    return folder / "source.mp4"
+
+
+@pytest.mark.parametrize("offset_in_s", [0.3, -0.2])
+def test_the_old_sound_stays_in_time_with_the_pictures(tmp_path, offset_in_s):
+    old = noise(96_000)[0]
+    source = clip_with_sound_at(tmp_path, offset_in_s, old)
     output = tmp_path / "output.mkv"
     write_audio_into_video(source, np.zeros(10), 48_000, output, keep_original="mix", allow_silence=True)
     samples, rate = read_sound(output)
     # The file that it was in rounds to milliseconds.
     assert delay_between(samples[0], old) == pytest.approx(offset_in_s * rate, abs=rate // 1000)
+
+
+@pytest.mark.parametrize("offset_in_s", [-100.0, 10_000.0])
+def test_old_sound_that_lies_beside_the_pictures_is_not_heard(tmp_path, offset_in_s):
+    source = clip_with_sound_at(tmp_path, offset_in_s, tone(400, 48_000))
+    write_audio_into_video(source, tone(1000, 48_000), 48_000, tmp_path / "output.mkv", keep_original="mix")
+    samples, rate = read_sound(tmp_path / "output.mkv")
+    assert level(samples[0], rate, 400, 0.5, 1.5) == pytest.approx(0.0, abs=0.005)
+    assert level(samples[0], rate, 1000, 0.5, 1.5) == pytest.approx(0.2, rel=0.03)
 
 
 @pytest.mark.parametrize(("layout", "extension"), [("5.1", ".mkv"), ("5.1", ".mp4"), ("7.1", ".mkv"), ("7.1", ".mp4")])
@@ -470,6 +483,17 @@ def test_the_channels_of_the_old_sound_are_kept(tmp_path, layout, extension):
         assert level(channel, 48_000, 1000, 0.5, 1.5) == pytest.approx(0.2 if name == "FC" else 0.0, abs=0.02)
         if name != "LFE":
             assert level(channel, 48_000, 400, 0.5, 1.5) == pytest.approx(0.2 if name == "FL" else 0.1, abs=0.02)
+
+
+def test_one_old_channel_and_two_new_ones_are_two(tmp_path):
+    clip = write_clip(tmp_path / "plain.mkv", TIMES)
+    source = with_sound(clip, tmp_path / "source.mkv", tone(400, 48_000), "mono")
+    new = np.stack([tone(1000, 48_000), np.zeros(96_000, np.float32)])
+    write_audio_into_video(source, new, 48_000, tmp_path / "output.mkv", keep_original="mix")
+    samples, rate = read_sound(tmp_path / "output.mkv")
+    for channel, strength in zip(samples, (0.2, 0.0), strict=True):
+        assert level(channel, rate, 400, 0.5, 1.5) == pytest.approx(0.2, rel=0.03)
+        assert level(channel, rate, 1000, 0.5, 1.5) == pytest.approx(strength, abs=0.01)
 
 
 def test_channels_that_the_codec_does_not_have_become_stereo(tmp_path, caplog):

@@ -237,17 +237,18 @@ class TestInstructions:
         arguments = inputs_of(task, inputs) | STEPS
         chosen = pipe(instruction="Do it.", generator=generator(), **arguments)
         assert chosen.task == task
-        assert list(chosen.task_probabilities) == list(TASKS)
-        assert sum(chosen.task_probabilities.values()) == pytest.approx(1)
-        assert max(chosen.task_probabilities, key=chosen.task_probabilities.get) == task
+        (probabilities,) = chosen.task_probabilities
+        assert list(probabilities) == list(TASKS)
+        assert sum(probabilities.values()) == pytest.approx(1)
+        assert max(probabilities, key=probabilities.get) == task
 
     def test_the_contour_is_weighted_by_the_gate(self, pipe, inputs):
         """M_mof = G_v2s * M_v2a + G_tts * 0: between speech with the contour and speech without."""
-        assert pipe.choose_task(None, "video_to_speech")[2] == 1.0
+        assert pipe.choose_task(None, "video_to_speech")[2] == [1.0]
         with torch.no_grad():
             pipe.gate.mlp.proj_out.weight.zero_()
             pipe.gate.mlp.proj_out.bias.copy_(torch.tensor([0.0, 0.5, 0.3, 0.1]).log())
-        task, probabilities, weight = pipe.choose_task("Dub it.", None)
+        task, (probabilities,), (weight,) = pipe.choose_task("Dub it.", None)
         assert task == "video_to_speech"
         assert probabilities["text_to_speech"] == pytest.approx(1 / 3)
         assert weight == pytest.approx(2 / 3)
@@ -260,6 +261,12 @@ class TestInstructions:
         weighted, full = heard[0], heard[2]
         num_prompt_frames = inputs["voice"].mel.shape[0]
         torch.testing.assert_close(weighted[:, num_prompt_frames:], full[:, num_prompt_frames:] * 2 / 3)
+
+    def test_a_very_sure_gate(self, pipe):
+        with torch.no_grad():
+            pipe.gate.mlp.proj_out.weight.zero_()
+            pipe.gate.mlp.proj_out.bias.copy_(torch.tensor([200.0, 0.0, 0.0, 0.0]))
+        assert pipe.choose_task("Whatever.", None)[::2] == ("video_to_audio", [1.0])
 
     def test_plain_speech_is_that_of_an_empty_contour(self, pipe, inputs, voice):
         silent = dataclasses.replace(voice, energy=torch.zeros_like(voice.energy))
@@ -336,6 +343,8 @@ class TestPlacement:
             ({"speech_end_in_s": 0.9}, r"inside the clip of 0\.800 s"),
             ({"speech_placement": "middle"}, "`speech_placement` is 'middle'"),
             ({"speech_placement": "contour", "speech_start_in_s": 0.1}, "leave `speech_start_in_s`"),
+            ({"speech_start_in_s": "1"}, "`speech_start_in_s` is '1'"),
+            ({"speech_end_in_s": float("nan")}, "`speech_end_in_s` is nan"),
         ],
     )
     def test_windows_that_do_not_fit(self, shared_pipe, inputs, arguments, message):
@@ -371,6 +380,7 @@ class TestMissingInputs:
             ({"task": "dub"}, "`task` is 'dub'; accepted are 'video_to_audio'"),
             ({"task": "video_to_audio", "prompt": "a", "output_type": "latent"}, "`output_type` is 'latent'"),
             ({"task": "video_to_audio", "prompt": "a", "ducking_in_db": 100}, "`ducking_in_db` is 100"),
+            ({"task": "video_to_audio", "prompt": "a", "ducking_in_db": None}, "`ducking_in_db` is None"),
             ({"task": "video_to_audio", "prompt": "a", "speech_start_in_s": 1.0}, "'video_to_audio' has none"),
         ],
     )
@@ -378,15 +388,41 @@ class TestMissingInputs:
         with pytest.raises(InputError, match=message):
             shared_pipe(**arguments)
 
-    def test_as_many_transcripts_as_clips(self, shared_pipe, inputs):
-        with pytest.raises(InputError, match="`transcript` has 2 items for 1 clips"):
-            generate(shared_pipe, inputs, "video_to_speech", transcript=["a", "b"])
+    @pytest.mark.parametrize(
+        ("arguments", "message"),
+        [
+            ({"transcript": ["a", "b"]}, "`transcript` has 2 items for 1 clips"),
+            ({"transcript": 3}, "`transcript` is 3"),
+            ({"transcript": "..."}, "without a letter or digit"),
+            ({"transcript": "word " * 200}, "too short for the transcript"),
+            ({"voice": "anna"}, "`voice` is 'anna'"),
+            ({"speech_num_inference_steps": 0}, "`num_inference_steps` is 0"),
+            ({"speech_start_in_s": 0.7, "speech_end_in_s": 0.7}, "must begin before"),
+            ({"reference_audio": torch.zeros(48000)}, "Pass either `reference_audio`"),
+            ({"voice": None, "reference_audio": torch.zeros(48000)}, "pass its `reference_sampling_rate`"),
+        ],
+    )
+    def test_nothing_is_made_before_all_has_been_checked(self, pipe, inputs, arguments, message):
+        calls = []
+        pipe.transformer.register_forward_hook(lambda *_: calls.append(1))
+        with pytest.raises(InputError, match=message):
+            generate(pipe, inputs, "soundtrack", **arguments)
+        assert calls == []
+
+    @pytest.mark.parametrize("extra", [{"fps": 25}, {"start_in_s": 0.1}, {"audio_length_in_s": 0.5}])
+    def test_features_have_their_own_time(self, shared_pipe, inputs, extra):
+        features = shared_pipe.video_to_audio.encode_video(frames(), fps=25)
+        arguments = {"video": None, "fps": None, "video_features": features} | extra
+        with pytest.raises(InputError, match="leave"):
+            generate(shared_pipe, inputs, "video_to_speech", **arguments)
 
     @pytest.mark.parametrize(
         ("absent", "task", "message"),
         [
-            ("transformer", "video_to_audio", "has no `transformer`"),
-            ("speech_transformer", "text_to_speech", "has no `speech_transformer`"),
+            ("transformer", "video_to_audio", "has no `transformer` for sound"),
+            ("vae", "video_to_audio", "has no `vae` for sound"),
+            ("speech_transformer", "text_to_speech", "has no `speech_transformer` for speech"),
+            ("speech_vocoder", "text_to_speech", "has no `speech_vocoder` for speech"),
         ],
     )
     def test_each_half_may_be_absent(self, inputs, absent, task, message):
@@ -396,6 +432,8 @@ class TestMissingInputs:
             generate(pipe, inputs, task)
         other = {"video_to_audio": "text_to_speech", "text_to_speech": "video_to_audio"}[task]
         assert generate(pipe, inputs, other).audios.std() > 0
+        setattr(pipe, absent, tiny_deepaudio_components()[absent])
+        assert generate(pipe, inputs, task).audios.std() > 0
 
     def test_the_gate_may_be_absent(self, inputs):
         pipe = DeepAudioPipeline(**(tiny_deepaudio_components() | {"gate": None}))
@@ -420,6 +458,25 @@ class TestBatches:
                 shared_pipe, inputs, task, video=frames(i), transcript=texts[i], generator=generator(3 + i)
             )
             np.testing.assert_allclose(batch.audios[i : i + 1], alone.audios, atol=1e-4)
+
+    def test_each_instruction_weighs_its_own_contour(self, pipe, inputs):
+        with torch.no_grad():
+            pipe.gate.mlp.proj_out.bias.copy_(torch.tensor([-9.0, 3.0, 0.0, -9.0]))
+        instructions = ["Dub it.", "Please give this person a voice, in time with the lips."]
+        weights = pipe.choose_task(instructions, None)[2]
+        assert weights[0] != weights[1]
+        two = {"video": [frames(0), frames(1)], "transcript": ["Hello there.", "Another line."]}
+        seeds = [generator(3), generator(4)]
+        batch = pipe(instruction=instructions, generator=seeds, **(inputs | two), **STEPS)
+        one = {"video": frames(1), "transcript": "Another line."}
+        alone = pipe(instruction=instructions[1], generator=generator(4), **(inputs | one), **STEPS)
+        np.testing.assert_allclose(batch.audios[1:], alone.audios, atol=1e-5)
+
+    def test_plain_speech_knows_its_lengths(self, shared_pipe, inputs):
+        texts = ["Short.", "A line that is much longer than the first."]
+        result = generate(shared_pipe, inputs, "text_to_speech", transcript=texts)
+        assert result.lengths[0] != result.lengths[1]
+        assert result.audios.shape[-1] == max(result.lengths)
 
 
 class TestDiffusersFeatures:

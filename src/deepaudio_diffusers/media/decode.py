@@ -155,7 +155,7 @@ def open_video(source: MediaSource) -> Iterator[tuple[InputContainer, VideoStrea
             )
         num_pixels = stream.width * stream.height
         media.limits.check("max_pixels", num_pixels, f"{media.name} has frames of {stream.width} x {stream.height}")
-        stream.codec_context.options = {"max_pixels": str(min(media.limits.max_pixels, 2**31 - 1))}
+        stream.codec_context.options = {"max_pixels": str(int(min(media.limits.max_pixels, 2**31 - 1)))}
         yield container, stream
 
 

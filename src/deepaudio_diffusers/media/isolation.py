@@ -75,7 +75,7 @@ class IsolatedProcess:
         # What can be imported here can be imported there.
         environment = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
         self._process = subprocess.Popen(
-            [sys.executable, "-m", f"{__package__}.worker", str(min(media.limits.max_memory, 2**62))],
+            [sys.executable, "-m", f"{__package__}.worker", str(int(min(media.limits.max_memory, 2**62)))],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=environment,
@@ -211,7 +211,7 @@ class IsolatedFrame:
 def decode_frames_isolated(media: MediaFile, start_in_s: float) -> Iterator[IsolatedFrame]:
     """As `decode_frames`, in a process of its own."""
     with isolated(media) as (process, description):
-        request = {"do": "frames", "media": description, "start_in_s": start_in_s}
+        request = {"do": "frames", "media": description, "start_in_s": float(start_in_s)}
         # Those that somebody still has.
         latest: deque[ReferenceType[IsolatedFrame]] = deque(maxlen=KEPT_FRAMES)
         while True:

@@ -65,7 +65,7 @@ COVERS = {"mp4": {"png", "mjpeg", "bmp"}, "mov": set(), "matroska": {"png", "mjp
 # Formats that hold coded pictures in one and the same form. Others mark where a picture begins, which is rewritten.
 SOURCES_COPIED_UNCHANGED = {"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm"}
 # Animated pictures, which no video format holds, are coded anew.
-CODECS_OF_ANIMATIONS = {"gif", "apng", "webp"}
+CODECS_OF_ANIMATIONS = {"gif", "apng"}
 PICTURE_CODECS = {"webm": ("libvpx-vp9", {"crf": "24", "b": "0"})}
 USUAL_PICTURE_CODEC = ("libx264", {"crf": "16"})
 # A rate that both codecs have, for sound at a rate that they lack.
@@ -131,7 +131,7 @@ def write_audio_into_video(
     The coded pictures are copied as they are, bit for bit, with rotation, colour, chapters, metadata, subtitles and
     whatever else the new format can hold; what it cannot is named in a warning. The pictures start at time zero. The
     sound is cut, or filled up with silence, to the length of the clip. The new file is read again before it gets its
-    name. Animated pictures (GIF, APNG, WebP), which no video format holds, are coded anew, with a warning.
+    name. Animated pictures (GIF, APNG), which no video format holds, are coded anew, with a warning.
 
     Args:
         source: The video: path, bytes, seekable binary file object, or a [`MediaFile`]. It is only read.
@@ -245,7 +245,10 @@ def _sound_for(
     samples = _resample(samples, LAYOUTS[len(samples)], sampling_rate, rate)[:, :num_samples]
     samples = samples * np.float32(gain_of(plan.audio_gain_in_db)) if plan.audio_gain_in_db else samples
     if original is not None:
-        kept = _resample(original.samples, original.layout, original.sampling_rate, rate, layout)[:, :num_samples]
+        kept = _resample(original.samples, original.layout, original.sampling_rate, rate)
+        # On the way from one channel to two, FFmpeg would make it 3 dB quieter.
+        kept = spread(kept, layout) if len(kept) == 1 else _resample(kept, original.layout, rate, rate, layout)
+        kept = kept[:, :num_samples]
         length = max(kept.shape[1], samples.shape[1])
         kept, samples = _with_length(kept, length), _with_length(samples, length)
         kept = kept * np.float32(gain_of(plan.original_gain_in_db))
@@ -274,7 +277,9 @@ def _original_sound(media: MediaFile, info: MediaInfo, track: int) -> _Sound | N
     if not np.isfinite(samples).all():
         logger.warning(f"The sound of {media.name} has NaN or infinite samples; they are silent in the new file.")
         samples = np.nan_to_num(samples, nan=0.0, posinf=0.0, neginf=0.0)
-    lead = round((block.file_start_in_s - info.start_time_in_s) * block.sampling_rate)
+    # Never more silence before it than the clip is long, wherever a damaged file says that it begins.
+    lead_in_s = min(block.file_start_in_s - info.start_time_in_s, info.duration_in_s)
+    lead = round(lead_in_s * block.sampling_rate)
     samples = np.pad(samples, ((0, 0), (lead, 0))) if lead > 0 else samples[:, -lead:]
     return _Sound(samples, block.sampling_rate, block.layout, samples.shape[1])
 
@@ -309,6 +314,10 @@ def _write_isolated(media: MediaFile, samples: np.ndarray, output: str | os.Path
             raise _not_writable(output, error) from error
         try:
             new = folder / output.name
+            # JSON knows no numbers of numpy.
+            arguments = {
+                key: value.item() if isinstance(value, np.generic) else value for key, value in arguments.items()
+            }
             ask_isolated(media, {"do": "write", "audio": file.name, "arguments": arguments | {"output": str(new)}})
             os.replace(new, output)
             _sync_folder(output)
@@ -743,6 +752,8 @@ def _resample(samples: np.ndarray, layout: str, rate: int, new_rate: int, new_la
     new_layout = new_layout or layout
     if (rate, layout) == (new_rate, new_layout):
         return samples
+    if not samples.shape[1]:
+        return np.zeros((len(channel_names(new_layout)), 0), np.float32)
     resampler = av.AudioResampler(format="flt", layout=new_layout, rate=new_rate)
     frames = [*resampler.resample(_audio_frame(samples, layout, rate, 0)), *resampler.resample(None)]
     num_channels = len(channel_names(new_layout))

@@ -139,7 +139,7 @@ def open_media(source: MediaSource) -> Iterator[InputContainer]:
     options = {
         "protocol_whitelist": protocols,
         "format_whitelist": SAFE_FORMATS,
-        "max_pixels": str(min(limits.max_pixels, 2**31 - 1)),
+        "max_pixels": str(int(min(limits.max_pixels, 2**31 - 1))),
     }
     try:
         container = av.open(
@@ -284,7 +284,10 @@ def decode_packets(packets: Iterator[av.Packet], meter: Meter) -> Iterator[Any]:
     if stream is not None and not is_flushed:
         # Reading broke off, and the decoder has some frames left.
         with suppress(av.error.FFmpegError):
-            yield from stream.decode(None)
+            for frame in stream.decode(None):
+                # Usually that of the packet.
+                frame.time_base = stream.time_base
+                yield frame
     meter.finish(last_error)
 
 

@@ -116,7 +116,9 @@ class MoFGatingNetwork(PreTrainedModel):
     config_class = MoFGatingConfig
     base_model_prefix = "text_encoder"
     supports_gradient_checkpointing = True
+    # As T5.
     _supports_sdpa = True
+    _supports_flex_attn = True
 
     def __init__(self, config: MoFGatingConfig, text_encoder: T5EncoderModel | None = None):
         super().__init__(config)
@@ -153,7 +155,14 @@ class MoFGatingNetwork(PreTrainedModel):
             `MoFGatingNetwork`: In evaluation mode, as `from_pretrained` gives it, in the dtype of the encoder.
         """
         text_encoder = T5EncoderModel.from_pretrained(pretrained_model_name_or_path, **kwargs)
-        config = MoFGatingConfig(text_encoder.config, mlp_hidden_size, mlp_dropout, id2label)
+        config = MoFGatingConfig(
+            text_encoder.config,
+            mlp_hidden_size,
+            mlp_dropout,
+            id2label,
+            # A configuration hands its choice down to those inside it, and its default would leave T5 without one.
+            attn_implementation=text_encoder.config._attn_implementation,
+        )
         model = cls(config, text_encoder)
         model.mlp.to(text_encoder.dtype)
         return model.eval()

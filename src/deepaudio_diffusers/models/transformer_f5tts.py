@@ -127,7 +127,7 @@ def _rotate(states: torch.Tensor, rotary_emb: torch.Tensor, num_heads: int | Non
 
 
 class F5TTSLinear(nn.Linear):
-    """A linear layer whose float32 products on a CPU are those of oneDNN when no gradient is needed.
+    """A linear layer whose float32 products on a CPU are those of oneDNN.
 
     PyTorch takes MKL there, which uses half the width of the vector units of processors that are not Intel's: the
     layers of a block then take twice the time. oneDNN, which PyTorch takes for convolutions, uses them whole. Both
@@ -138,16 +138,13 @@ class F5TTSLinear(nn.Linear):
         takes_onednn = (
             hidden_states.device.type == "cpu"
             and hidden_states.dtype == self.weight.dtype == torch.float32
-            and not torch.is_grad_enabled()
             and not torch.is_autocast_enabled("cpu")
             and not torch.compiler.is_compiling()
             and torch.backends.mkldnn.is_available()
             and torch.backends.mkldnn.enabled
         )
         if takes_onednn:
-            # The operator that torch.compile puts in the place of linear layers; its last arguments are what follows
-            # the product: nothing.
-            return torch.ops.mkldnn._linear_pointwise(hidden_states, self.weight, self.bias, "none", [], "")
+            return F.linear(hidden_states.to_mkldnn(), self.weight, self.bias).to_dense()
         return super().forward(hidden_states)
 
 

@@ -15,6 +15,7 @@ paper announces, is the task `"soundtrack"`. The released code (acappemin/DeepAu
 it decides something that the published weights depend on, its way is kept: the contour is made without a prompt.
 """
 
+import math
 import numbers
 from collections.abc import Callable
 from typing import Any
@@ -53,6 +54,9 @@ from .pipeline_video_to_audio import VideoToAudioPipeline
 # What each task takes; a clip may be given as a file, as frames, or as features.
 NEEDS_VIDEO = ("video_to_speech", "soundtrack")
 NEEDS_SPEECH = ("video_to_speech", "text_to_speech", "soundtrack")
+
+# What T5 was trained on; an instruction is a sentence or two.
+MAX_INSTRUCTION_TOKENS = 512
 
 # What the ambience of a soundtrack is guided away from: the voice is to come from the speech network alone.
 NO_SPEECH_PROMPT = "speech, talking, human voice"
@@ -172,16 +176,8 @@ class DeepAudioPipeline(DiffusionPipeline):
             gate=gate,
             gate_tokenizer=gate_tokenizer,
         )
-        self._video_to_audio = None
-        if transformer is not None:
-            self._video_to_audio = VideoToAudioPipeline(
-                **{name: getattr(self, name) for name in VIDEO_TO_AUDIO_COMPONENTS}
-            )
-        self._text_to_speech = None
-        if speech_transformer is not None:
-            self._text_to_speech = TextToSpeechPipeline(
-                **{name: getattr(self, own_name) for own_name, name in TEXT_TO_SPEECH_COMPONENTS.items()}
-            )
+        self._video_to_audio: VideoToAudioPipeline | None = None
+        self._text_to_speech: TextToSpeechPipeline | None = None
 
     def __setattr__(self, name: str, value: Any) -> None:
         # A component that is exchanged, a scheduler most of all, is exchanged in its half too.
@@ -199,9 +195,10 @@ class DeepAudioPipeline(DiffusionPipeline):
             InputError: When its components are not loaded.
         """
         if self._video_to_audio is None:
-            raise InputError(
-                "The pipeline has no `transformer`, so it makes no sound for video; load a checkpoint with it."
-            )
+            self._require("sound for video", ("transformer", "scheduler", "vae", "vocoder"))
+            components = {name: getattr(self, name) for name in VIDEO_TO_AUDIO_COMPONENTS}
+            self._video_to_audio = VideoToAudioPipeline(**components)
+            self._video_to_audio.set_progress_bar_config(**self._bar_config)
         return self._video_to_audio
 
     @property
@@ -212,10 +209,23 @@ class DeepAudioPipeline(DiffusionPipeline):
             InputError: When its components are not loaded.
         """
         if self._text_to_speech is None:
-            raise InputError(
-                "The pipeline has no `speech_transformer`, so it cannot speak; load a checkpoint with it."
-            )
+            needed = ("speech_tokenizer", "speech_transformer", "speech_scheduler", "speech_vocoder")
+            self._require("speech", needed)
+            components = {name: getattr(self, own_name) for own_name, name in TEXT_TO_SPEECH_COMPONENTS.items()}
+            self._text_to_speech = TextToSpeechPipeline(**components)
+            self._text_to_speech.set_progress_bar_config(**self._bar_config)
         return self._text_to_speech
+
+    def _require(self, what: str, names: tuple[str, ...]) -> None:
+        missing = [f"`{name}`" for name in names if getattr(self, name) is None]
+        if missing:
+            raise InputError(
+                f"The pipeline has no {' and no '.join(missing)} for {what}; load a checkpoint with them."
+            )
+
+    @property
+    def _bar_config(self) -> dict[str, Any]:
+        return getattr(self, "_progress_bar_config", {})
 
     def set_progress_bar_config(self, **kwargs: Any) -> None:
         """Arguments for the progress bars of both halves; see [`~DiffusionPipeline.set_progress_bar_config`]."""
@@ -241,7 +251,9 @@ class DeepAudioPipeline(DiffusionPipeline):
             raise InputError("`instruction` needs the `gate` and `gate_tokenizer` of the pipeline; pass `task`.")
         if not isinstance(instruction, str) or not instruction.strip():
             raise InputError(f"`instruction` is {instruction!r}; say in a few words what you want, or pass `task`.")
-        inputs = self.gate_tokenizer(instruction, return_tensors="pt", truncation=True)
+        inputs = self.gate_tokenizer(
+            instruction, return_tensors="pt", truncation=True, max_length=MAX_INSTRUCTION_TOKENS
+        )
         probabilities = self.gate(
             input_ids=inputs.input_ids.to(self._execution_device),
             attention_mask=inputs.attention_mask.to(self._execution_device),
@@ -250,7 +262,7 @@ class DeepAudioPipeline(DiffusionPipeline):
 
     def choose_task(
         self, instruction: str | list[str] | None, task: str | None
-    ) -> tuple[str, dict[str, float] | None, float]:
+    ) -> tuple[str, list[dict[str, float]] | None, list[float]]:
         """Which task is meant, how sure that is, and how much of the contour reaches the speech network.
 
         Args:
@@ -258,58 +270,64 @@ class DeepAudioPipeline(DiffusionPipeline):
             task (`str`, *optional*): The task itself, instead of an instruction.
 
         Returns:
-            `tuple[str, dict[str, float] | None, float]`: The task; the probabilities of all tasks, `None` when `task`
-            was given; and the weight of the contour, G_v2s / (G_v2s + G_tts), with the soundtrack on the side of
-            G_v2s: 1 when `task` was given.
+            `tuple[str, list[dict[str, float]] | None, list[float]]`: The task; for each instruction the probabilities
+            of all tasks, `None` when `task` was given; and the weight of the contour, G_v2s / (G_v2s + G_tts), with
+            the soundtrack on the side of G_v2s: 1 when `task` was given.
 
         Raises:
             InputError: When neither or both are given, or the instructions of a batch mean different tasks.
         """
         if (instruction is None) == (task is None):
-            raise InputError(
-                "Pass either `instruction`, what you want in words, or `task`, one of " + _listed(TASKS) + "."
-            )
+            raise InputError(f"Pass either `instruction`, what you want in words, or `task`, one of {_listed(TASKS)}.")
         if task is not None:
             if task not in TASKS:
                 raise InputError(f"`task` is {task!r}; accepted are {_listed(TASKS)}.")
-            return task, None, 1.0
+            return task, None, [1.0]
         instructions = [instruction] if isinstance(instruction, str) else instruction
         if not isinstance(instructions, (list, tuple)) or not instructions:
             raise InputError(f"`instruction` is {instruction!r}; expected a string or a list of strings.")
-        all_probabilities = [self.read_instruction(text) for text in instructions]
-        tasks = [max(probabilities, key=probabilities.get) for probabilities in all_probabilities]
+        probabilities = [self.read_instruction(text) for text in instructions]
+        tasks = [max(each, key=each.get) for each in probabilities]
         if len(set(tasks)) > 1:
             found = ", ".join(f"{text!r} ({meant})" for text, meant in zip(instructions, tasks, strict=True))
             raise InputError(f"`instruction` asks for different tasks: {found}; make one call for each task.")
-        # The mean over a batch of one task.
-        probabilities = {
-            name: sum(each[name] for each in all_probabilities) / len(all_probabilities)
-            for name in all_probabilities[0]
-        }
-        with_video = probabilities["video_to_speech"] + probabilities["soundtrack"]
-        return tasks[0], probabilities, with_video / (with_video + probabilities["text_to_speech"])
+        weights = [1.0] * len(instructions)
+        if tasks[0] in NEEDS_VIDEO:
+            with_video = [each["video_to_speech"] + each["soundtrack"] for each in probabilities]
+            weights = [
+                share / (share + each["text_to_speech"]) for share, each in zip(with_video, probabilities, strict=True)
+            ]
+        return tasks[0], probabilities, weights
 
     def check_inputs(
         self,
         task: str,
-        task_probabilities: dict[str, float] | None,
+        task_probabilities: list[dict[str, float]] | None,
         video,
         video_features: VideoFeatures | None,
         prompt,
         transcript,
         reference_audio,
         voice,
+        fps: float | None,
+        start_in_s: float,
+        audio_length_in_s: float | None,
         speech_start_in_s: float | None,
         speech_end_in_s: float | None,
         speech_placement: str,
         speech_above_ambience_in_db: float | None,
         ducking_in_db: float,
+        speech_num_inference_steps: int,
+        speech_guidance_scale: float,
+        generator: torch.Generator | list[torch.Generator] | None,
+        output_type: str,
     ) -> None:
         """Refuse a call that lacks what its task needs, before any work is done.
 
         Raises:
             InputError: Saying which task was chosen, how sure the gate was, and what is missing.
         """
+        # 1. What the task needs.
         missing = []
         if task in NEEDS_VIDEO and video is None and video_features is None:
             missing.append("`video`")
@@ -322,11 +340,24 @@ class DeepAudioPipeline(DiffusionPipeline):
         if missing:
             understood = f"The task is {task!r}"
             if task_probabilities is not None:
-                understood = f"The instruction was understood as {task!r} (p = {task_probabilities[task]:.2f})"
+                understood = f"The instruction was understood as {task!r} (p = {task_probabilities[0][task]:.2f})"
             raise InputError(
                 f"{understood}, which needs {' and '.join(missing)}. Pass what is missing, or choose another task "
                 f"with `task`: {_listed(TASKS)}."
             )
+        if video_features is not None and (video is not None or fps is not None or start_in_s != 0):
+            raise InputError("`video_features` were given; leave `video`, `fps` and `start_in_s` out.")
+        if video_features is not None and audio_length_in_s is not None:
+            raise InputError("`video_features` have their own length; leave `audio_length_in_s` out.")
+
+        # 2. Where the speech is and how loud.
+        for name, value in (("speech_start_in_s", speech_start_in_s), ("speech_end_in_s", speech_end_in_s)):
+            if value is None:
+                continue
+            if not isinstance(value, numbers.Real) or not math.isfinite(value):
+                raise InputError(f"`{name}` is {value!r}; expected a number of seconds.")
+            if task not in NEEDS_VIDEO:
+                raise InputError(f"`{name}` places speech in a clip; {task!r} has none.")
         if speech_placement not in ("clip", "contour"):
             raise InputError(f"`speech_placement` is {speech_placement!r}; accepted are 'clip' and 'contour'.")
         if speech_placement == "contour" and (speech_start_in_s is not None or speech_end_in_s is not None):
@@ -334,81 +365,91 @@ class DeepAudioPipeline(DiffusionPipeline):
                 '`speech_placement="contour"` finds where the speech is; leave `speech_start_in_s` and '
                 "`speech_end_in_s` out."
             )
-        if task not in NEEDS_VIDEO and (speech_start_in_s is not None or speech_end_in_s is not None):
-            raise InputError(f"`speech_start_in_s` and `speech_end_in_s` place speech in a clip; {task!r} has none.")
-        for name, value in (
-            ("ducking_in_db", ducking_in_db),
-            ("speech_above_ambience_in_db", speech_above_ambience_in_db),
-        ):
-            if value is not None and (not isinstance(value, numbers.Real) or not -60 <= value <= 60):
-                raise InputError(f"`{name}` is {value!r}; expected dB between -60 and 60.")
+        levels = {"ducking_in_db": (ducking_in_db, 0, 60)}
+        if speech_above_ambience_in_db is not None:
+            levels["speech_above_ambience_in_db"] = (speech_above_ambience_in_db, -60, 60)
+        for name, (value, lowest, highest) in levels.items():
+            if not isinstance(value, numbers.Real) or not lowest <= value <= highest:
+                raise InputError(f"`{name}` is {value!r}; expected dB between {lowest} and {highest}.")
 
-    @torch.no_grad()
-    def speak_to_video(
+        # 3. How to sample; the half that works first checks its own arguments, the other would only be asked later.
+        if output_type not in ("np", "pt"):
+            raise InputError(f"`output_type` is {output_type!r}; accepted are 'np' and 'pt'.")
+        if task in NEEDS_SPEECH:
+            transcripts = [transcript] if isinstance(transcript, str) else transcript
+            if not isinstance(transcripts, (list, tuple)) or not all(isinstance(text, str) for text in transcripts):
+                raise InputError(f"`transcript` is {transcript!r}; expected a string or a list of strings.")
+            self.text_to_speech.check_inputs(
+                speech_num_inference_steps,
+                speech_guidance_scale,
+                len(transcripts),
+                generator,
+                output_type,
+                self._callback_tensor_inputs,
+            )
+
+    def _speak_to_video(
         self,
-        transcript: str | list[str],
+        transcripts: list[str],
+        voices: list[VoicePrompt | dict[str, VoicePrompt]],
         video_features: VideoFeatures,
-        *,
-        reference_audio=None,
-        reference_text: str | list[str] | None = None,
-        reference_sampling_rate: int | None = None,
-        voice: VoicePrompt | dict[str, VoicePrompt] | list[VoicePrompt] | None = None,
-        contour_weight: float = 1.0,
-        speech_start_in_s: float | None = None,
-        speech_end_in_s: float | None = None,
-        speech_placement: str = "clip",
-        normalize_text: bool = True,
+        contour_weights: list[float],
+        speech_start_in_s: float | None,
+        speech_end_in_s: float | None,
+        speech_placement: str,
+        normalize_text: bool,
         sound: dict[str, Any],
         speech_sampling: dict[str, Any],
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Speech that is timed by what the picture sounds like.
 
-        Args:
-            transcript, reference_audio, reference_text, reference_sampling_rate, voice, normalize_text:
-                See [`~TextToSpeechPipeline.__call__`].
-            video_features ([`VideoFeatures`]): The clip.
-            contour_weight (`float`, defaults to 1.0): What the contour is multiplied by: 0 is plain speech.
-            speech_start_in_s, speech_end_in_s, speech_placement: See [`~DeepAudioPipeline.__call__`].
-            sound (`dict[str, Any]`): Steps, guidance and generator of [`VideoToAudioPipeline`] for the contour.
-            speech_sampling (`dict[str, Any]`): The same for [`TextToSpeechPipeline`].
-
-        Returns:
-            `tuple[torch.Tensor, torch.Tensor]`: The speech, `(batch_size, 1, num_samples)`, as long as the clip, and
-            the contour of the whole clip, `(batch_size, num_frames)`.
+        Returns the speech, `(batch_size, 1, num_samples)`, as long as the clip, and the contours of the whole clips,
+        `(batch_size, num_frames)`.
         """
         length_in_s = video_features.audio_length_in_s
-        transcripts = [transcript] if isinstance(transcript, str) else transcript
+        # 1. What needs no sound is checked before it is made.
+        window_in_s = (
+            0.0 if speech_start_in_s is None else float(speech_start_in_s),
+            length_in_s if speech_end_in_s is None else float(speech_end_in_s),
+        )
+        shortest_in_s = self.text_to_speech.frames.hop_length / self.text_to_speech.sampling_rate
+        if not 0 <= window_in_s[0] <= window_in_s[1] - shortest_in_s or window_in_s[1] > length_in_s:
+            raise InputError(
+                f"`speech_start_in_s` is {window_in_s[0]} and `speech_end_in_s` is {window_in_s[1]}; speech must "
+                f"begin before it ends, inside the clip of {length_in_s:.3f} s."
+            )
+        num_clips = 1 if video_features.clip_features is None else len(video_features.clip_features)
+        if len(transcripts) != num_clips:
+            raise InputError(f"`transcript` has {len(transcripts)} items for {num_clips} clips; pass one for each.")
+        if len(contour_weights) not in (1, num_clips):
+            raise InputError(
+                f"`instruction` has {len(contour_weights)} items for {num_clips} clips; pass one, or one for each."
+            )
+        for text, item_voice in zip(transcripts, voices, strict=True):
+            self.text_to_speech.prepare_passages(
+                text, item_voice, audio_length_in_s=window_in_s[1] - window_in_s[0], normalize=normalize_text
+            )
+
+        # 2. What the picture sounds like.
         audios = self.video_to_audio(video_features=video_features, **sound).audios
-        if len(transcripts) != len(audios):
-            raise InputError(f"`transcript` has {len(transcripts)} items for {len(audios)} clips; pass one for each.")
         contours = [self._contour(audio, 0.0, length_in_s) for audio in audios]
-
-        windows_in_s = []
-        for contour in contours:
-            start_in_s = 0.0 if speech_start_in_s is None else speech_start_in_s
-            end_in_s = length_in_s if speech_end_in_s is None else speech_end_in_s
-            spans = voiced_spans(contour, **self._contour_rates) if speech_placement == "contour" else []
-            if spans:
-                start_in_s, end_in_s = spans[0][0], min(spans[-1][1], length_in_s)
-            if not 0 <= start_in_s < end_in_s <= length_in_s:
-                raise InputError(
-                    f"`speech_start_in_s` is {start_in_s} and `speech_end_in_s` is {end_in_s}; speech must begin "
-                    f"before it ends, inside the clip of {length_in_s:.3f} s."
-                )
-            windows_in_s.append((start_in_s, end_in_s))
-
+        windows_in_s = [window_in_s] * num_clips
+        if speech_placement == "contour":
+            spans = [voiced_spans(contour, **self._contour_rates) for contour in contours]
+            # Where nothing sounds, the whole clip is as good as any part of it.
+            windows_in_s = [(found[0][0], min(found[-1][1], length_in_s)) if found else window_in_s for found in spans]
         energy = None
         if self.text_to_speech.transformer.config.energy_conditioning:
+            weights = contour_weights * (num_clips // len(contour_weights))
             energy = [
-                contour_weight * self._contour(audio, *window_in_s)
-                for audio, window_in_s in zip(audios, windows_in_s, strict=True)
+                weight * self._contour(audio, *window)
+                for audio, window, weight in zip(audios, windows_in_s, weights, strict=True)
             ]
+
+        # 3. Speak.
         spoken = self.text_to_speech(
             transcripts,
-            reference_audio=reference_audio,
-            reference_text=reference_text,
-            reference_sampling_rate=reference_sampling_rate,
-            voice=voice,
+            voice=voices,
             audio_length_in_s=[end_in_s - start_in_s for start_in_s, end_in_s in windows_in_s],
             energy=energy,
             normalize_text=normalize_text,
@@ -511,6 +552,7 @@ class DeepAudioPipeline(DiffusionPipeline):
         return_dict: bool = True,
         callback_on_step_end: Callable[..., dict] | PipelineCallback | MultiPipelineCallbacks | None = None,
         callback_on_step_end_tensor_inputs: list[str] | None = None,
+        attention_kwargs: dict[str, Any] | None = None,
     ) -> DeepAudioPipelineOutput | tuple:
         r"""
         Do what an instruction asks for.
@@ -533,7 +575,7 @@ class DeepAudioPipeline(DiffusionPipeline):
             speech_start_in_s, speech_end_in_s (`float`, *optional*): Where in the clip the speech is; from its
                 beginning to its end by default. Speech fills this time exactly.
             speech_placement (`str`, defaults to `"clip"`): With `"contour"`, speech is put where the picture sounds
-                like it, from the first active part of the contour to the last.
+                like it, from the first active part of the contour to the last; in the whole clip if none is.
             speed (`float`, defaults to 1.0): Of plain speech without `audio_length_in_s`; above 1 is faster.
             normalize_text (`bool`, defaults to `True`): Whether to write out numbers, dates and units.
             speech_above_ambience_in_db (`float`, *optional*, defaults to 6.0): How much louder than the ambience the
@@ -549,6 +591,7 @@ class DeepAudioPipeline(DiffusionPipeline):
                 tuple of its `audios`.
             callback_on_step_end, callback_on_step_end_tensor_inputs (*optional*): As in diffusers, for the loops of
                 both halves; the pipeline that the callback receives is the half that is working.
+            attention_kwargs (`dict`, *optional*): `scale` is the strength of loaded LoRA weights, in both halves.
 
         Returns:
             [`DeepAudioPipelineOutput`].
@@ -559,7 +602,7 @@ class DeepAudioPipeline(DiffusionPipeline):
             GenerationError: When the networks make NaN.
         """
         # 1. Choose.
-        task, task_probabilities, contour_weight = self.choose_task(instruction, task)
+        task, task_probabilities, contour_weights = self.choose_task(instruction, task)
         self.check_inputs(
             task,
             task_probabilities,
@@ -569,31 +612,36 @@ class DeepAudioPipeline(DiffusionPipeline):
             transcript,
             reference_audio,
             voice,
+            fps,
+            start_in_s,
+            audio_length_in_s,
             speech_start_in_s,
             speech_end_in_s,
             speech_placement,
             speech_above_ambience_in_db,
             ducking_in_db,
+            speech_num_inference_steps,
+            speech_guidance_scale,
+            generator,
+            output_type,
         )
-        if output_type not in ("np", "pt"):
-            raise InputError(f"`output_type` is {output_type!r}; accepted are 'np' and 'pt'.")
         sampling = {
             "generator": generator,
             "output_type": "pt",
             "callback_on_step_end": callback_on_step_end,
             "callback_on_step_end_tensor_inputs": callback_on_step_end_tensor_inputs,
+            "attention_kwargs": attention_kwargs,
         }
         sound = {"num_inference_steps": num_inference_steps, "guidance_scale": guidance_scale} | sampling
         speech_sampling = {
             "num_inference_steps": speech_num_inference_steps,
             "guidance_scale": speech_guidance_scale,
         } | sampling
-        speaker = {
-            "reference_audio": reference_audio,
-            "reference_text": reference_text,
-            "reference_sampling_rate": reference_sampling_rate,
-            "voice": voice,
-        }
+        if task in NEEDS_SPEECH:
+            # Before the picture is looked at, so that a recording that does not serve costs nothing.
+            voice = self.text_to_speech.prepare_voices(
+                transcript, reference_audio, reference_text, reference_sampling_rate, voice, normalize_text
+            )
 
         # 2. Sound for the picture.
         ambience = energy = speech = None
@@ -603,36 +651,35 @@ class DeepAudioPipeline(DiffusionPipeline):
                 **clip, prompt=prompt, negative_prompt=negative_prompt, video_features=video_features, **sound
             )
             ambience, sampling_rate = result.audios, result.sampling_rate
+            lengths = [ambience.shape[-1]] * len(ambience)
 
         # 3. Speech without a picture: the empty feature.
         elif task == "text_to_speech":
             result = self.text_to_speech(
                 transcript,
-                **speaker,
+                voice=voice,
                 speed=speed,
                 audio_length_in_s=audio_length_in_s,
                 normalize_text=normalize_text,
                 **speech_sampling,
             )
-            speech, sampling_rate = result.audios, result.sampling_rate
+            speech, sampling_rate, lengths = result.audios, result.sampling_rate, result.lengths
 
         # 4. Speech that is timed by the picture, alone or with ambience.
         else:
             if video_features is None:
                 video_features = self.video_to_audio.encode_video(video, fps, start_in_s, audio_length_in_s)
-            elif video is not None:
-                raise InputError("`video` and `video_features` were given; pass only one of them.")
-            speech, energy = self.speak_to_video(
-                transcript,
+            speech, energy = self._speak_to_video(
+                [transcript] if isinstance(transcript, str) else list(transcript),
+                voice,
                 video_features,
-                contour_weight=contour_weight,
-                speech_start_in_s=speech_start_in_s,
-                speech_end_in_s=speech_end_in_s,
-                speech_placement=speech_placement,
-                normalize_text=normalize_text,
-                sound=sound,
-                speech_sampling=speech_sampling,
-                **speaker,
+                contour_weights,
+                speech_start_in_s,
+                speech_end_in_s,
+                speech_placement,
+                normalize_text,
+                sound,
+                speech_sampling,
             )
             sampling_rate = self.text_to_speech.sampling_rate
             if task == "soundtrack":
@@ -645,6 +692,7 @@ class DeepAudioPipeline(DiffusionPipeline):
                 audios, ambience, speech, sampling_rate = self.mix(
                     result.audios, speech, video_features.audio_length_in_s, speech_above_ambience_in_db, ducking_in_db
                 )
+            lengths = [speech.shape[-1]] * len(speech)
 
         # 5. Hand over.
         if task != "soundtrack":
@@ -659,6 +707,7 @@ class DeepAudioPipeline(DiffusionPipeline):
         return DeepAudioPipelineOutput(
             audios=audios,
             sampling_rate=sampling_rate,
+            lengths=lengths,
             task=task,
             task_probabilities=task_probabilities,
             energy=energy,

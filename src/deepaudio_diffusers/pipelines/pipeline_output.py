@@ -106,12 +106,14 @@ class DeepAudioPipelineOutput(BaseOutput):
             What was asked for: the ambience, the speech, or their mix. Float32, and as long as the clip.
         sampling_rate (`int`):
             Samples per second of `audios`, `ambience` and `speech`.
+        lengths (`list[int]`):
+            How many samples of each item are its own; plain speech differs in length and is followed by zeros.
         task (`str`):
             What was done: `"video_to_audio"`, `"video_to_speech"`, `"text_to_speech"` or `"soundtrack"`.
-        task_probabilities (`dict[str, float]` or `None`):
-            What the gate made of the instruction; `None` when the task was given.
+        task_probabilities (`list[dict[str, float]]` or `None`):
+            What the gate made of each instruction; `None` when the task was given.
         energy (`torch.Tensor` of shape `(batch_size, num_frames)` or `None`):
-            The energy contour that timed the speech, one value for each 256 / 24000 s.
+            The energy contour of the whole clip, one value for each 256 / 24000 s: what timed the speech.
         ambience (of the type and shape of `audios`, or `None`):
             The ambience alone, as it is in the mix.
         speech (of the type and shape of `audios`, or `None`):
@@ -120,8 +122,9 @@ class DeepAudioPipelineOutput(BaseOutput):
 
     audios: np.ndarray | torch.Tensor
     sampling_rate: int
+    lengths: list[int]
     task: str
-    task_probabilities: dict[str, float] | None
+    task_probabilities: list[dict[str, float]] | None
     energy: torch.Tensor | None
     ambience: np.ndarray | torch.Tensor | None
     speech: np.ndarray | torch.Tensor | None

@@ -60,6 +60,8 @@ from .pipeline_output import TextToSpeechPipelineOutput, VoicePrompt
 
 
 MIN_REFERENCE_LENGTH_IN_S = 1.0
+# Far beyond what the networks can speak; what lies outside is a mistake.
+MIN_SPEED, MAX_SPEED = 0.1, 10.0
 # The loudness (root mean square) that reference speech is raised to.
 TARGET_RMS = 0.1
 # How far new speech reaches into the old at the edges of an edited span: from one sound to the other without a click.
@@ -251,8 +253,7 @@ class TextToSpeechPipeline(DiffusionPipeline, TransformerLoraLoaderMixin):
             MediaError: When a file cannot be read.
             InputError: When the recording is too short or silent, or its text is missing or empty.
         """
-        waveform, rate = read_waveform(reference_audio, reference_sampling_rate)
-        waveform = waveform.mean(dim=0)
+        waveform, rate = _read_reference(reference_audio, reference_sampling_rate)
         given_length_in_s = waveform.shape[0] / rate
         if trim:
             waveform = trim_reference(waveform, rate)
@@ -267,8 +268,7 @@ class TextToSpeechPipeline(DiffusionPipeline, TransformerLoraLoaderMixin):
 
         if reference_text is None:
             reference_text = self.transcribe(waveform)
-        elif not isinstance(reference_text, str):
-            raise InputError(f"`reference_text` is {reference_text!r}; expected a string.")
+        _check_text("reference_text", reference_text)
         if not is_speakable(reference_text):
             raise InputError(
                 f"`reference_text` is {reference_text!r}, without a letter or digit; pass what is said in the "
@@ -293,6 +293,43 @@ class TextToSpeechPipeline(DiffusionPipeline, TransformerLoraLoaderMixin):
             audio_length_in_s=length_in_s,
             gain=gain,
         )
+
+    def prepare_voices(
+        self,
+        transcript: str | list[str],
+        reference_audio=None,
+        reference_text: str | list[str] | None = None,
+        reference_sampling_rate: int | None = None,
+        voice: VoicePrompt | dict[str, VoicePrompt] | list[VoicePrompt] | None = None,
+        normalize: bool = True,
+    ) -> list[VoicePrompt | dict[str, VoicePrompt]]:
+        """The voice of each transcript, from recordings or from voices that are known already.
+
+        The arguments are those of [`~TextToSpeechPipeline.__call__`].
+
+        Raises:
+            MediaError: When a file cannot be read.
+            InputError: When a recording does not serve, or voices and transcripts do not pair up.
+        """
+        batch_size = 1 if isinstance(transcript, str) else len(transcript)
+        if (reference_audio is None) == (voice is None):
+            raise InputError("Pass either `reference_audio` with `reference_text`, or `voice` from `encode_voice`.")
+        if voice is not None and (reference_text is not None or reference_sampling_rate is not None):
+            raise InputError(
+                "`reference_text` and `reference_sampling_rate` belong to `reference_audio`; leave them out with "
+                "`voice`, which has its text."
+            )
+        if voice is None:
+            voice = [
+                self.encode_voice(audio, text, reference_sampling_rate, normalize=normalize)
+                for audio, text in self._pair_references(reference_audio, reference_text, batch_size)
+            ]
+        voices = _per_item("voice", voice, batch_size)
+        for item in voices:
+            prompts = list(item.values()) if isinstance(item, dict) else [item]
+            if not prompts or not all(isinstance(prompt, VoicePrompt) for prompt in prompts):
+                raise InputError(f"`voice` is {item!r}; pass what `encode_voice` returns, or a dictionary of those.")
+        return voices
 
     @torch.no_grad()
     def transcribe(self, waveform: torch.Tensor) -> str:
@@ -354,13 +391,14 @@ class TextToSpeechPipeline(DiffusionPipeline, TransformerLoraLoaderMixin):
             InputError: When nothing can be spoken, a voice is unknown, the text does not fit into the length, or the
                 energy contour does not fit the network or the length.
         """
-        _check_positive("speed", speed)
+        if not isinstance(speed, numbers.Real) or not MIN_SPEED <= speed <= MAX_SPEED:
+            raise InputError(f"`speed` is {speed!r}; expected a number from {MIN_SPEED:g} to {MAX_SPEED:g}.")
         if not isinstance(cross_fade_in_s, numbers.Real) or not 0 <= cross_fade_in_s < math.inf:
             raise InputError(f"`cross_fade_in_s` is {cross_fade_in_s!r}; expected seconds, 0 for none.")
-        if not isinstance(transcript, str):
-            raise InputError(f"`transcript` is {transcript!r}; expected a string or a list of strings.")
+        _check_text("transcript", transcript)
         if audio_length_in_s is not None:
             _check_positive("audio_length_in_s", audio_length_in_s)
+            audio_length_in_s = float(audio_length_in_s)
         if energy is not None:
             audio_length_in_s = self._check_energy(energy, audio_length_in_s)
 
@@ -389,7 +427,9 @@ class TextToSpeechPipeline(DiffusionPipeline, TransformerLoraLoaderMixin):
                 joined.append(i > 0)
         if not pieces:
             shown = transcript if len(transcript) <= 40 else transcript[:40] + "..."
-            raise InputError(f"`transcript` is {shown!r}, without a letter or digit; pass a text to be spoken.")
+            raise InputError(
+                f"`transcript` is {shown!r}, without a letter or digit to be spoken; pass a text, beside any tags."
+            )
 
         # 2. How long it takes.
         estimates, shortest = [], []
@@ -413,10 +453,10 @@ class TextToSpeechPipeline(DiffusionPipeline, TransformerLoraLoaderMixin):
                 )
             if speaker.mel.shape[0] + self.frames.frames_after_prompt(length) > longest:
                 longest_in_s = longest * self.frames.hop_length / self.sampling_rate
+                way_out = "a higher `speed`" if audio_length_in_s is None else "a shorter `audio_length_in_s`"
                 raise InputError(
                     f"The passage {text[:40]!r}... would last {length / self.sampling_rate:.1f} s; reference and new "
-                    f"speech must fit into {longest} frames ({longest_in_s:.1f} s). Pass a shorter "
-                    "`audio_length_in_s` or a higher `speed`."
+                    f"speech must fit into {longest} frames ({longest_in_s:.1f} s). Pass {way_out}."
                 )
         passages, end = [], 0
         for (speaker, text, _), length, overlap in zip(pieces, lengths, overlaps, strict=True):
@@ -433,9 +473,12 @@ class TextToSpeechPipeline(DiffusionPipeline, TransformerLoraLoaderMixin):
                 "`energy` was given, but the transformer is not conditioned on energy; leave it out, or load a V2S "
                 "checkpoint of DeepAudio."
             )
-        if not isinstance(energy, torch.Tensor) or energy.ndim != 1 or energy.shape[0] == 0:
-            shape = tuple(energy.shape) if isinstance(energy, torch.Tensor) else type(energy).__name__
-            raise InputError(f"`energy` is {shape}; expected a tensor of shape (num_frames,) for each item.")
+        is_contour = isinstance(energy, torch.Tensor) and energy.is_floating_point() and energy.ndim == 1
+        if not is_contour or energy.shape[0] == 0:
+            found = type(energy).__name__
+            if isinstance(energy, torch.Tensor):
+                found = f"{energy.dtype} {tuple(energy.shape)}"
+            raise InputError(f"`energy` is {found}; expected floats of shape (num_frames,) for each item.")
         if not ((energy >= 0) & (energy <= 1)).all():
             raise InputError("`energy` has values outside [0, 1] or NaN; divide the contour by its maximum.")
         rate = self.sampling_rate / self.frames.hop_length
@@ -522,7 +565,9 @@ class TextToSpeechPipeline(DiffusionPipeline, TransformerLoraLoaderMixin):
         latents = self.prepare_latents(num_frames, generators)
         # Solvers that add noise of their own take it from the same seeds.
         takes_generator = "generator" in inspect.signature(self.scheduler.step).parameters
-        step_kwargs = {"generator": generators[0] if len(generators) == 1 else generators} if takes_generator else {}
+        step_kwargs = {}
+        if takes_generator and generators[0] is not None:
+            step_kwargs["generator"] = generators[0] if len(generators) == 1 else generators
         # A call that was broken off may have left half a run in the caches.
         self.transformer._reset_stateful_cache()
 
@@ -615,7 +660,8 @@ class TextToSpeechPipeline(DiffusionPipeline, TransformerLoraLoaderMixin):
             voice ([`VoicePrompt`], `dict[str, VoicePrompt]` or `list[VoicePrompt]`, *optional*): Output of
                 `encode_voice`, instead of `reference_audio`. With a dictionary, `[name]` in the transcript hands over
                 to another voice; without one, brackets are text.
-            speed (`float`, defaults to 1.0): Above 1 is faster than the reference speech.
+            speed (`float`, defaults to 1.0): Above 1 is faster than the reference speech. With a length it only
+                decides where long texts are divided.
             audio_length_in_s (`float` or `list[float]`, *optional*): Length of the new speech, met to the sample
                 however many passages there are, by speaking faster or slower. Without it and without `energy` the text
                 is spoken at the rate of the reference speech.
@@ -625,8 +671,8 @@ class TextToSpeechPipeline(DiffusionPipeline, TransformerLoraLoaderMixin):
                 of the speech. For networks with `energy_conditioning`, which take no contour as a flat one of zeros.
             cross_fade_in_s (`float`, defaults to 0.15): How long passages of one voice overlap.
             normalize_text (`bool`, defaults to `True`): Whether to write out numbers, dates, money and units.
-            num_inference_steps (`int`, defaults to 32): Steps of the scheduler; 16 and 7 are nearly as good on the
-                pruned grid (`grid="epss"`).
+            num_inference_steps (`int`, defaults to 32): Steps of the scheduler. The authors of F5-TTS recommend 7 or
+                16 where time matters, on the pruned grid (`grid="epss"`).
             guidance_scale (`float`, defaults to 3.0): Strength of classifier-free guidance in the notation of
                 diffusers; up to 1 is without. The original's `cfg_strength` is one less.
             num_waveforms_per_prompt (`int`, defaults to 1): How many takes of each item.
@@ -636,7 +682,8 @@ class TextToSpeechPipeline(DiffusionPipeline, TransformerLoraLoaderMixin):
             return_dict (`bool`, defaults to `True`): Whether to return a [`TextToSpeechPipelineOutput`] instead of a
                 tuple of its `audios`.
             callback_on_step_end (`Callable`, *optional*): Called as `(pipeline, step, timestep, tensors)` after each
-                step of each passage; what it returns in a dictionary, if anything, replaces those tensors.
+                step of each passage; what it returns in a dictionary, if anything, replaces those tensors. Setting
+                `pipeline._interrupt = True` in it ends the speech with the passage that is being made.
             callback_on_step_end_tensor_inputs (`list[str]`, *optional*): Names of the tensors for the callback:
                 `"latents"`, the whole mel spectrograms of shape `(batch_size, num_frames, mel_channels)`.
             attention_kwargs (`dict`, *optional*): `scale` is the strength of loaded LoRA weights.
@@ -672,23 +719,9 @@ class TextToSpeechPipeline(DiffusionPipeline, TransformerLoraLoaderMixin):
         self._begin_call(guidance_scale, attention_kwargs)
 
         # 2. Listen to the voices and divide the texts.
-        if (reference_audio is None) == (voice is None):
-            raise InputError("Pass either `reference_audio` with `reference_text`, or `voice` from `encode_voice`.")
-        if voice is not None and (reference_text is not None or reference_sampling_rate is not None):
-            raise InputError(
-                "`reference_text` and `reference_sampling_rate` belong to `reference_audio`; leave them out with "
-                "`voice`, which has its text."
-            )
-        if voice is None:
-            voice = [
-                self.encode_voice(audio, text, reference_sampling_rate, normalize=normalize_text)
-                for audio, text in self._pair_references(reference_audio, reference_text)
-            ]
-        voices = _per_item("voice", voice, batch_size)
-        for item in voices:
-            prompts = list(item.values()) if isinstance(item, dict) else [item]
-            if not prompts or not all(isinstance(prompt, VoicePrompt) for prompt in prompts):
-                raise InputError(f"`voice` is {item!r}; pass what `encode_voice` returns, or a dictionary of those.")
+        voices = self.prepare_voices(
+            transcripts, reference_audio, reference_text, reference_sampling_rate, voice, normalize_text
+        )
         if isinstance(energy, torch.Tensor) and energy.ndim == 2:
             energy = list(energy)
         passages = []
@@ -711,6 +744,11 @@ class TextToSpeechPipeline(DiffusionPipeline, TransformerLoraLoaderMixin):
         self.scheduler.set_timesteps(num_inference_steps, device=self._execution_device)
         with self.progress_bar(total=num_rounds * len(self.scheduler.timesteps)) as progress_bar:
             for i in range(num_rounds):
+                # What was interrupted ends there.
+                if self.interrupt:
+                    break
+                # A callback may have ended guidance in the passages before.
+                self._guidance_scale = guidance_scale
                 speaking = [number for number, item in enumerate(passages) if len(item) > i]
                 completed = self._denoise(
                     [self._infilling(passages[number][i]) for number in speaking],
@@ -725,7 +763,8 @@ class TextToSpeechPipeline(DiffusionPipeline, TransformerLoraLoaderMixin):
 
         # 4. Decode and join.
         outputs = []
-        for item, item_mels in zip(passages, mels, strict=True):
+        for divided, item_mels in zip(passages, mels, strict=True):
+            item = divided[: len(item_mels)]
             if output_type == "latent":
                 new = [mel[passage.voice.mel.shape[0] :] for passage, mel in zip(item, item_mels, strict=True)]
                 outputs.append(torch.cat(new))
@@ -745,7 +784,7 @@ class TextToSpeechPipeline(DiffusionPipeline, TransformerLoraLoaderMixin):
         normalize_text: bool = True,
         num_inference_steps: int = 32,
         guidance_scale: float = 3.0,
-        generator: torch.Generator | None = None,
+        generator: torch.Generator | list[torch.Generator] | None = None,
         output_type: str = "np",
         return_dict: bool = True,
         callback_on_step_end: Callable[..., dict] | PipelineCallback | MultiPipelineCallbacks | None = None,
@@ -792,7 +831,7 @@ class TextToSpeechPipeline(DiffusionPipeline, TransformerLoraLoaderMixin):
 
         # 2. Take the spans out of the recording and its mel spectrogram.
         waveform, rate = read_waveform(audio, sampling_rate)
-        waveform = resample(waveform.mean(dim=0), rate, self.sampling_rate)
+        waveform = resample(waveform.mean(dim=0).cpu(), rate, self.sampling_rate)
         loud, gain = _raise_loudness("audio", waveform)
         spans = self._spans_in_frames(waveform.shape[0], spans_in_s, span_lengths_in_s)
         config = self.transformer.config
@@ -830,7 +869,7 @@ class TextToSpeechPipeline(DiffusionPipeline, TransformerLoraLoaderMixin):
         with self.progress_bar(total=len(self.scheduler.timesteps)) as progress_bar:
             (completed,) = self._denoise(
                 [infilling],
-                [generator],
+                list(generator) if isinstance(generator, (list, tuple)) else [generator],
                 num_inference_steps,
                 callback_on_step_end,
                 callback_on_step_end_tensor_inputs,
@@ -851,10 +890,14 @@ class TextToSpeechPipeline(DiffusionPipeline, TransformerLoraLoaderMixin):
     ) -> list[tuple[int, int, int]]:
         """(first frame, frame after the last, frames in their place) of each span."""
         rate = self.sampling_rate / self.frames.hop_length
-        if not isinstance(spans_in_s, (list, tuple)) or not spans_in_s:
+        pairs = spans_in_s if isinstance(spans_in_s, (list, tuple)) else []
+        is_pair = [isinstance(span, (list, tuple)) and len(span) == 2 and all(map(_is_time, span)) for span in pairs]
+        if not is_pair or not all(is_pair):
             raise InputError(f"`spans_in_s` is {spans_in_s!r}; expected a list of (start, end) in seconds.")
         if span_lengths_in_s is None:
             span_lengths_in_s = [None] * len(spans_in_s)
+        elif not isinstance(span_lengths_in_s, (list, tuple)):
+            raise InputError(f"`span_lengths_in_s` is {span_lengths_in_s!r}; expected a list of seconds.")
         if len(span_lengths_in_s) != len(spans_in_s):
             raise InputError(
                 f"`span_lengths_in_s` has {len(span_lengths_in_s)} items for {len(spans_in_s)} spans; pass one for "
@@ -862,6 +905,8 @@ class TextToSpeechPipeline(DiffusionPipeline, TransformerLoraLoaderMixin):
             )
         spans, previous_end = [], 0
         for (start_in_s, end_in_s), length_in_s in zip(spans_in_s, span_lengths_in_s, strict=True):
+            if length_in_s is not None:
+                _check_positive("span_lengths_in_s", length_in_s)
             start, end = round(start_in_s * rate), round(end_in_s * rate)
             length = end - start if length_in_s is None else round(length_in_s * rate)
             if not previous_end <= start < end <= num_samples // self.frames.hop_length:
@@ -870,7 +915,7 @@ class TextToSpeechPipeline(DiffusionPipeline, TransformerLoraLoaderMixin):
                     f"recording of {num_samples / self.sampling_rate:.3f} s, and follow each other in order."
                 )
             if length < 1:
-                raise InputError(f"`span_lengths_in_s` has {length_in_s}; expected a positive number of seconds.")
+                raise InputError(f"`span_lengths_in_s` has {length_in_s}, less than a frame of {1 / rate:.4f} s.")
             spans.append((start, end, length))
             previous_end = end
         return spans
@@ -891,7 +936,8 @@ class TextToSpeechPipeline(DiffusionPipeline, TransformerLoraLoaderMixin):
             else:
                 groups.append([audio])
         # All cross-fades of an item are equally long.
-        return torch.cat([cross_fade(group, passages[-1].overlap) for group in groups])
+        overlap = max(passage.overlap for passage in passages)
+        return torch.cat([cross_fade(group, overlap) for group in groups])
 
     def _make_output(
         self, outputs: list[torch.Tensor], output_type: str, return_dict: bool
@@ -907,13 +953,19 @@ class TextToSpeechPipeline(DiffusionPipeline, TransformerLoraLoaderMixin):
         return TextToSpeechPipelineOutput(audios=audios, sampling_rate=self.sampling_rate, lengths=lengths)
 
     @staticmethod
-    def _pair_references(reference_audio, reference_text) -> Iterator[tuple[Any, str | None]]:
+    def _pair_references(reference_audio, reference_text, batch_size: int) -> Iterator[tuple[Any, str | None]]:
         """Recordings and their texts, one or a batch of each."""
         audios = reference_audio if isinstance(reference_audio, (list, tuple)) else [reference_audio]
-        texts = reference_text if isinstance(reference_text, (list, tuple)) else [reference_text] * len(audios)
-        if not audios or len(audios) != len(texts):
+        if any(isinstance(audio, numbers.Real) for audio in audios):
+            raise InputError("`reference_audio` is a list of numbers; pass samples as an array or tensor.")
+        if reference_text is None:
+            texts = [None] * len(audios)
+        else:
+            texts = reference_text if isinstance(reference_text, (list, tuple)) else [reference_text]
+        if len(audios) not in (1, batch_size) or len(audios) != len(texts):
             raise InputError(
-                f"`reference_text` has {len(texts)} items for {len(audios)} recordings; pass one for each."
+                f"`reference_audio` has {len(audios)} items and `reference_text` {len(texts)} for a batch of "
+                f"{batch_size}; pass one of each, or one of each for each item."
             )
         return zip(audios, texts, strict=True)
 
@@ -931,6 +983,20 @@ def _per_item(name: str, value: Any, batch_size: int) -> list[Any]:
 
 def _normalize(text: str, normalize: bool) -> str:
     return normalize_text(text) if normalize else text
+
+
+def _read_reference(reference_audio: Any, reference_sampling_rate: int | None) -> tuple[torch.Tensor, int]:
+    """A recording as one channel on the CPU, where voices are kept, and its sampling rate."""
+    is_array = isinstance(reference_audio, (np.ndarray, torch.Tensor))
+    if is_array and reference_sampling_rate is None:
+        raise InputError("`reference_audio` is an array of samples; pass its `reference_sampling_rate`.")
+    if not is_array and reference_sampling_rate is not None:
+        raise InputError(
+            f"`reference_sampling_rate` is {reference_sampling_rate}, but `reference_audio` is no array or tensor; a "
+            "file states its own rate, so leave it out."
+        )
+    waveform, rate = read_waveform(reference_audio, reference_sampling_rate)
+    return waveform.mean(dim=0).cpu(), rate
 
 
 def _raise_loudness(name: str, waveform: torch.Tensor) -> tuple[torch.Tensor, float]:
@@ -977,6 +1043,17 @@ def _replace_spans(
         )
         parts.append(new)
     return torch.cat([*parts, waveform[end:]])
+
+
+def _is_time(value: Any) -> bool:
+    return isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _check_text(name: str, text: Any) -> None:
+    if not isinstance(text, str):
+        raise InputError(f"`{name}` is {text!r}; expected a string or a list of strings.")
+    if any("\ud800" <= char <= "\udfff" for char in text):
+        raise InputError(f"`{name}` has half of a character (a lone surrogate); decode it as UTF-8 again.")
 
 
 def _check_count(name: str, value: Any) -> None:

@@ -168,8 +168,8 @@ def voiced_spans(
 
     A span is all neighbouring frames of at least `off_threshold`, if one of them has `on_threshold`; so a sound that
     swells and fades is one span, and noise below `on_threshold` is none. Then gaps are closed, and at last short spans
-    are left out. A contour that is as high everywhere gives one span or none. Of a pitch contour the spans are those
-    of `(pitch > 0).float()`.
+    are left out. A contour that is equally high everywhere gives one span or none. Of a pitch contour the spans are
+    those of `(pitch > 0).float()`.
 
     Args:
         energy (`torch.Tensor` of shape `(num_frames,)`): Contour with values in `[0, 1]`.

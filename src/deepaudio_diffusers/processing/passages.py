@@ -55,7 +55,7 @@ class MelFrames:
 def estimate_speech_frames(text_in_bytes: int, reference_in_bytes: int, num_reference_hops: int, speed: float) -> int:
     """Hops that a text takes at the rate of the reference speech, as the original estimates it: by bytes of UTF-8."""
     if text_in_bytes < SHORT_TEXT_IN_BYTES:
-        speed = SHORT_TEXT_SPEED
+        speed *= SHORT_TEXT_SPEED
     return int(num_reference_hops / reference_in_bytes * text_in_bytes / speed)
 
 

@@ -10,7 +10,7 @@ SWivid/F5-TTS, MIT), whose network was trained and is used with them.
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import cache
 
 from ..errors import InputError
@@ -145,7 +145,8 @@ _SENTENCE = re.compile(r".+?(?:[.!?](?=\s|\Z)|[。！？\n]|\Z)", re.DOTALL)
 _HAN = re.compile(r"[\u3400-\u9fff￥]")
 _KANA_OR_HANGUL = re.compile(r"[\u3040-\u30ff\uac00-\ud7af]")
 _LATIN_WORD = re.compile(r"[A-Za-zÀ-ÖØ-öø-ɏ]+(?:['’][A-Za-z]+)*")
-_DIGIT = re.compile(r"[0-9０-９½⅓⅔¼¾⅛⅜⅝⅞]")
+_FRACTIONS = "½⅓⅔¼¾⅛⅜⅝⅞"
+_DIGIT = re.compile(rf"[0-9０-９{_FRACTIONS}]")
 
 
 def normalize_text(text: str) -> str:
@@ -155,11 +156,16 @@ def normalize_text(text: str) -> str:
     in Japanese, Korean and other scripts stay as they are, as do addresses (`http://...`, `a@b.com`), sentences
     without digits, and everything between the numbers.
 
-    Chinese is read by `wetext` (Apache-2.0), the grammars of WeTextProcessing; English by the rules below, in which
-    dates are American where they are ambiguous (`05/06/2024` is in May) and four digits from 1100 to 2099 a year.
-    Abbreviations (Dr., NASA) and Roman numbers stay: the network has heard them. What needs understanding goes wrong:
-    "a $20 bill" becomes "twenty dollars", a range such as 100-1250 is taken for a telephone number, a postcode for a
-    quantity.
+    The numbers are read by `wetext` (Apache-2.0), the grammars of WeTextProcessing, once what they read amiss is
+    repaired. Where a symbol keeps them from an English reading, the digits alone are read. Abbreviations (Dr., NASA)
+    and Roman numbers stay, except directly behind a number: the network has heard them. English dates are American
+    where they are ambiguous (`05/06/2024` is in May).
+
+    What still goes wrong in English: four digits are a year wherever they can be ("2345 men" are "twenty three forty
+    five"), and 1905 is "nineteen zero five"; a $20 bill is a "twenty dollars bill", $1.01 ends in "one cents", £3.99
+    is "three point nine nine pounds"; 18/20 is a fraction and 747s are seconds; units such as hrs, kHz and dB, feet
+    and inches (6'2"), the signs × and ÷ and a + before a number stay; version 1.2.3 is "one.two point three";
+    postcodes and telephone numbers from abroad are quantities.
 
     Args:
         text (`str`): Any text.
@@ -235,358 +241,65 @@ def _chinese_normalizer() -> Callable[[str], str]:
     return Normalizer(lang="zh", operator="tn").normalize
 
 
-# English: number words
+# English
 
-_ONES = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]
-_ONES += ["thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen"]
-_TENS = ["", "ten", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
-_SCALES = [(10**12, "trillion"), (10**9, "billion"), (10**6, "million"), (1000, "thousand"), (100, "hundred")]
-# Longer numbers are read digit by digit.
-_MAX_DIGITS = 15
-_IRREGULAR_ORDINALS = {
-    "one": "first",
-    "two": "second",
-    "three": "third",
-    "five": "fifth",
-    "eight": "eighth",
-    "nine": "ninth",
-    "twelve": "twelfth",
-}
-
-
-def _cardinal(number: int) -> str:
-    if number < 20:
-        return _ONES[number]
-    if number < 100:
-        tens, ones = divmod(number, 10)
-        return _TENS[tens] + (f"-{_ONES[ones]}" if ones else "")
-    scale, name = next(entry for entry in _SCALES if number >= entry[0])
-    count, rest = divmod(number, scale)
-    return f"{_cardinal(count)} {name}" + (f" {_cardinal(rest)}" if rest else "")
-
-
-def _ordinal(number: int) -> str:
-    words = _cardinal(number)
-    cut = max(words.rfind(" "), words.rfind("-")) + 1
-    last = words[cut:]
-    if last in _IRREGULAR_ORDINALS:
-        return words[:cut] + _IRREGULAR_ORDINALS[last]
-    return words[:cut] + (last[:-1] + "ie" if last.endswith("y") else last) + "th"
-
-
-def _digits(digits: str) -> str:
-    return " ".join(_ONES[int(digit)] for digit in digits)
-
-
-def _quantity(number: str) -> str:
-    """`-1,234.50` -> "minus one thousand two hundred thirty-four point five zero"."""
-    whole, _, fraction = number.lstrip("-−").replace(",", "").partition(".")
-    spelled_out = len(whole) > _MAX_DIGITS or (len(whole) > 1 and whole[0] == "0")
-    words = ["minus"] if number[0] in "-−" else []
-    if whole:
-        words.append(_digits(whole) if spelled_out else _cardinal(int(whole)))
-    if fraction:
-        words.append(f"point {_digits(fraction)}")
-    return " ".join(words)
-
-
-def _pair(number: str) -> str:
-    """Two digits as they are read after an hour or a century: "oh five", "thirty"."""
-    return f"oh {_ONES[int(number)]}" if number[0] == "0" else _cardinal(int(number))
-
-
-def _number_or_year(number: str) -> str:
-    if not re.fullmatch(r"1[1-9][0-9]{2}|20[0-9]{2}", number) or number.startswith("200"):
-        return _quantity(number)
-    century, rest = _cardinal(int(number[:2])), number[2:]
-    return f"{century} hundred" if rest == "00" else f"{century} {_pair(rest)}"
-
-
-# English: what numbers go with
-
-_MONTHS = ["January", "February", "March", "April", "May", "June", "July"]
-_MONTHS += ["August", "September", "October", "November", "December"]
-_MONTH_OF = {month[:length]: month for month in _MONTHS for length in (3, len(month))} | {"Sept": "September"}
-_UNITS = {
-    "mm": ("millimeter", "millimeters"),
-    "cm": ("centimeter", "centimeters"),
-    "m": ("meter", "meters"),
-    "km": ("kilometer", "kilometers"),
-    "m²": ("square meter", "square meters"),
-    "km²": ("square kilometer", "square kilometers"),
-    "mi": ("mile", "miles"),
-    "ft": ("foot", "feet"),
-    "mph": ("mile per hour", "miles per hour"),
-    "km/h": ("kilometer per hour", "kilometers per hour"),
-    "kph": ("kilometer per hour", "kilometers per hour"),
-    "m/s": ("meter per second", "meters per second"),
-    "mg": ("milligram", "milligrams"),
-    "g": ("gram", "grams"),
-    "kg": ("kilogram", "kilograms"),
-    "lb": ("pound", "pounds"),
-    "lbs": ("pound", "pounds"),
-    "oz": ("ounce", "ounces"),
-    "ml": ("milliliter", "milliliters"),
-    "mL": ("milliliter", "milliliters"),
-    "ms": ("millisecond", "milliseconds"),
-    "sec": ("second", "seconds"),
-    "min": ("minute", "minutes"),
-    "hr": ("hour", "hours"),
-    "hrs": ("hour", "hours"),
-    "Hz": ("hertz", "hertz"),
-    "kHz": ("kilohertz", "kilohertz"),
-    "MHz": ("megahertz", "megahertz"),
-    "GHz": ("gigahertz", "gigahertz"),
-    "dB": ("decibel", "decibels"),
-    "fps": ("frame per second", "frames per second"),
-    "kW": ("kilowatt", "kilowatts"),
-    "KB": ("kilobyte", "kilobytes"),
-    "kB": ("kilobyte", "kilobytes"),
-    "MB": ("megabyte", "megabytes"),
-    "GB": ("gigabyte", "gigabytes"),
-    "TB": ("terabyte", "terabytes"),
-    "°": ("degree", "degrees"),
-    "°C": ("degree Celsius", "degrees Celsius"),
-    "℃": ("degree Celsius", "degrees Celsius"),
-    "°F": ("degree Fahrenheit", "degrees Fahrenheit"),
-    "℉": ("degree Fahrenheit", "degrees Fahrenheit"),
-    "%": ("percent", "percent"),
-    "‰": ("per mille", "per mille"),
-}
-# Symbol -> unit and its hundredth, each for one and for more.
-_CURRENCIES = {
-    "$": ("dollar", "dollars", "cent", "cents"),
-    "£": ("pound", "pounds", "penny", "pence"),
-    "€": ("euro", "euros", "cent", "cents"),
-    "₹": ("rupee", "rupees", "paisa", "paise"),
-    "¥": ("yen", "yen", "", ""),
-    "₩": ("won", "won", "", ""),
-}
-_MONEY_SCALES = {"k": "thousand", "K": "thousand", "m": "million", "M": "million", "bn": "billion", "B": "billion"}
-_SCALE_WORDS = ("hundred", "thousand", "million", "billion", "trillion")
-_DENOMINATORS = {2: "half", 4: "quarter"} | {n: _ordinal(n) for n in (3, 5, 6, 7, 8, 9, 10)}
-_SIGNS = {"+": "plus", "=": "equals", "*": "times", "×": "times", "x": "by", "÷": "divided by"}
-
-
-def _date(month: str, day: str, year: str | None) -> str:
-    return f"{month} {_ordinal(int(day))}" + (f", {_number_or_year(year)}" if year else "")
-
-
-def _read_slashed_date(match: re.Match) -> str:
-    first, second, year = int(match[1]), int(match[2]), match[3]
-    month, day = (first, second) if first <= 12 else (second, first)
-    if not (1 <= month <= 12 and 1 <= day <= 31):
-        return match[0]
-    return _date(_MONTHS[month - 1], str(day), year)
-
-
-def _read_month_and_day(match: re.Match) -> str:
-    month, dot, day, year = match.groups()
-    # A sentence that ends in May, and the next begins with a number.
-    if dot and month in _MONTHS:
-        return match[0]
-    return _date(_MONTH_OF[month], day, year)
-
-
-def _read_day_and_month(match: re.Match) -> str:
-    year = f" {_number_or_year(match[4])}" if match[4] else ""
-    return f"{match[1] or 'the'} {_ordinal(int(match[2]))} of {_MONTH_OF[match[3]]}{year}"
-
-
-def _read_time(match: re.Match) -> str:
-    hour, minute, second, half = match.groups()
-    words = [_cardinal(int(hour))]
-    if minute and minute != "00":
-        words.append(_pair(minute))
-    elif minute and not half:
-        words.append("o'clock" if 1 <= int(hour) <= 12 else "hundred")
-    if second and second != "00":
-        words.append("and " + _count(second.lstrip("0"), "second", "seconds"))
-    if half:
-        words.append(half if "." in half[:-1] else half.upper())
-    return " ".join(words)
-
-
-def _count(number: str, singular: str, plural: str) -> str:
-    return f"{_quantity(number)} {singular if number.lstrip('-−') == '1' else plural}"
-
-
-def _range_and(low: str | None, words: str) -> str:
-    return f"{_quantity(low)} to {words}" if low else words
-
-
-def _read_measure(match: re.Match) -> str:
-    low, number, hyphen, unit = match.groups()
-    singular, plural = _UNITS["".join(unit.split())]
-    if hyphen:
-        return _range_and(low, f"{_quantity(number)}-{singular}")
-    return _range_and(low, _count(number, singular, plural))
-
-
-def _read_money(match: re.Match) -> str:
-    minus, symbol, low, number, scale = match.groups()
-    words = _range_and(low, _money(symbol, number, scale, whole=bool(low)))
-    return _apart_from_letters(match, ("minus " if minus else "") + words)
-
-
-def _read_money_with_symbol_behind(match: re.Match) -> str:
-    low, number, symbol = match.groups()
-    return _range_and(low, _money(symbol, number, None, whole=bool(low)))
-
-
-def _money(symbol: str, number: str, scale: str | None, whole: bool) -> str:
-    unit, units, hundredth, hundredths = _CURRENCIES[symbol]
-    if scale:
-        return f"{_quantity(number)} {_MONEY_SCALES.get(scale, scale)} {units}"
-    major, _, minor = number.partition(".")
-    if len(minor) != 2 or not hundredth or whole:
-        return _count(number, unit, units)
-    parts = [_count(major, unit, units)] if major.strip("0") or minor == "00" else []
-    parts += [_count(str(int(minor)), hundredth, hundredths)] if minor != "00" else []
-    return " and ".join(parts)
-
-
-def _read_ordinal(match: re.Match) -> str:
-    return _ordinal(int(match[1].replace(",", "")))
-
-
-def _read_feet_and_inches(match: re.Match) -> str:
-    return f"{_quantity(match[1])} foot {_quantity(match[2])}"
-
-
-def _read_decade(match: re.Match) -> str:
-    century, tens, tens_only = match.groups()
-    if tens == "0":
-        return "two thousands" if century == "20" else f"{_cardinal(int(century))} hundreds"
-    words = _TENS[int(tens or tens_only)]
-    decade = words[:-1] + "ies" if words.endswith("y") else f"{words}s"
-    return f"{_cardinal(int(century))} {decade}" if century else decade
-
-
-def _read_phone_number(match: re.Match) -> str:
-    groups = re.findall(r"[0-9]+", match[0])
-    # 500-1000 is no telephone number.
-    if len(groups) == 2 and groups[1].endswith("00") and groups[1][0] != "0":
-        return match[0]
-    return ("plus " if match[0][0] == "+" else "") + ", ".join(map(_digits, groups))
-
-
-def _read_fraction(match: re.Match) -> str:
-    whole, *parts = match.groups()
-    numerator, denominator = (int(part) for part in parts)
-    if not (numerator < denominator and denominator in _DENOMINATORS and numerator):
-        words = " ".join(map(_number_or_year, parts))
-        return f"{_number_or_year(whole)} {words}" if whole else words
-    name = _DENOMINATORS[denominator]
-    if numerator > 1:
-        words = f"{_cardinal(numerator)} {name}s"
-    else:
-        words = f"a {name}" if whole and denominator == 2 else f"one {name}"
-    return f"{_number_or_year(whole)} and {words}" if whole else words
-
-
-def _read_vulgar_fraction(match: re.Match) -> str:
-    numerator, denominator = unicodedata.normalize("NFKC", match[2]).split("\u2044")
-    return f"{match[1]} {numerator}/{denominator}" if match[1] else f"{numerator}/{denominator}"
-
-
-def _read_range(match: re.Match) -> str:
-    return f"{_number_or_year(match[1])} to {_number_or_year(match[2])}"
-
-
-def _read_number(match: re.Match) -> str:
-    return _apart_from_letters(match, ("minus " if match[1] else "") + _number_or_year(match[2]))
-
-
-def _read_dotted_number(match: re.Match) -> str:
-    return _apart_from_letters(match, " point ".join(map(_quantity, match[0].split("."))))
-
-
-def _apart_from_letters(match: re.Match, words: str) -> str:
-    """MP3, 4K, v1.2.3, US$5."""
-    before = match.string[max(match.start() - 1, 0) : match.start()]
-    after = match.string[match.end() : match.end() + 1]
-    return " " * before.isalpha() + words + " " * after.isalpha()
-
-
-def _alternatives(names: Iterable[str]) -> str:
-    return "|".join(map(re.escape, sorted(names, key=len, reverse=True)))
-
-
-_NUMBER = r"[0-9]+(?:,[0-9]{3}(?![0-9]))*(?:\.[0-9]+)?"
-# A number does not begin inside a word or another number, and a minus does not follow one.
-_START = r"(?<![0-9A-Za-z_])(?<![0-9][.,])"
-_MINUS = r"(?<![\w)–—-])[-−]"
-# Between the parts of what is read as one thing; a line break parts things.
-_SPACE = r"[ \u00a0\u202f]"
-_LOW = rf"(?:({_NUMBER}){_SPACE}?[-–]{_SPACE}?)?"
-_DAY = r"(0?[1-9]|[12][0-9]|3[01])(?:st|nd|rd|th)?"
-_YEAR = r"([12][0-9]{3})(?![0-9])"
-_MONTH = _alternatives(_MONTH_OF)
-_CURRENCY = _alternatives(_CURRENCIES)
-_UNIT_NAME = rf"°{_SPACE}?[CF]|{_alternatives(_UNITS)}"
-_SCALE = rf"(?:(?:{_SPACE}|-)?({_alternatives((*_MONEY_SCALES, *_SCALE_WORDS))})(?![0-9A-Za-z]))?"
-_CLOCK = r"([01]?[0-9]|2[0-4])"
-_MINUTES = r":([0-5][0-9])(?::([0-5][0-9]))?"
-
-# In this order: what a rule has read has no digits left for the next.
-_ENGLISH_RULES: tuple[tuple[str, str | Callable[[re.Match], str]], ...] = (
-    (r"(?<=[0-9])[\u00a0\u2009\u202f](?=[0-9]{3}(?![0-9]))", ""),
-    (rf"(?<=[0-9]){_SPACE}?~{_SPACE}?(?=[0-9])", " to "),
-    (rf"[~≈]{_SPACE}?(?=[0-9$£€])", "about "),
-    (r"(?<![0-9])([0-9]*)([½⅓⅔¼¾⅛⅜⅝⅞])", _read_vulgar_fraction),
-    # Dates
-    (rf"{_START}{_YEAR}-(0[1-9]|1[0-2])-{_DAY}(?![\w-])", lambda m: _date(_MONTHS[int(m[2]) - 1], m[3], m[1])),
-    (rf"{_START}([0-9]{{1,2}})/([0-9]{{1,2}})/{_YEAR}(?![\w/])", _read_slashed_date),
+_AMOUNT = r"[$£€]?[0-9][0-9.,:]{0,20}"
+# What `wetext` reads amiss.
+_ENGLISH_REPAIRS = (
+    # Symbols
+    (re.compile(r"(?:\bNo\. ?|#)(?=[0-9])"), "number "),
+    (re.compile(r"(?<![0-9])~ ?(?=[$£€]?[0-9])"), "about "),
+    (re.compile(r"(?<![\w)-])[-−](?=[$£€])|−(?=[0-9])"), "minus "),
+    (re.compile(r"(?<=[0-9])\+(?!\w)"), " plus"),
+    (re.compile(rf"(?<=[0-9])(?=[{_FRACTIONS}])"), " "),
+    (re.compile(rf"[{_FRACTIONS}]"), lambda m: unicodedata.normalize("NFKC", m[0]).replace("\u2044", "/")),
+    (re.compile(r"\b(24(?=/7\b)|9(?=/11\b)|50(?=/50\b))/"), r"\1 "),
+    (re.compile(r"([0-9](?:st|nd|rd|th)?)-(?=[a-z])"), r"\1 "),
+    # Years, decades and May; 1000 is none
+    (re.compile(r"(?<![\w.,])1(?=00[0-9](?!\w))"), "1,"),
+    (re.compile(r"\b(1[0-9]|20)([2-9]0)['’]?s\b"), r"\1 \2s"),
+    (re.compile(r"\b(1[0-9])00['’]?s\b"), r"\1 hundreds"),
+    (re.compile(r"\b20([01])0['’]?s\b"), lambda m: ("two thousands", "twenty tens")[int(m[1])]),
+    (re.compile(r"\bMay(?= [0-9])|(?<=[0-9] )May\b"), "may"),
+    # Money and meters, of which it makes minutes
+    (re.compile(r"(\$[0-9,]{1,20})\.(?!00)([0-9]{2})(?!\w| \w+illion)"), lambda m: f"{m[1]} and {int(m[2])} cents"),
+    (re.compile(r"\$([0-9.,]{1,20})(?: ?[kK]| thousand)\b"), r"\1 thousand dollars"),
+    (re.compile(r"([0-9][0-9.,]{0,20}) ?([€£])(?! ?[0-9])"), r"\2\1"),
+    (re.compile(r"(?<=[0-9]) ?m/s\b"), " meters per second"),
+    (re.compile(r"(?<![$£€0-9.,])([0-9][0-9.,]{0,20}) ?m(?![\w/'’])"), r"\1 meters"),
+    # Telephone numbers and ranges
     (
-        rf"\b({_MONTH})(?![A-Za-z])(\.?){_SPACE}{_DAY}(?![0-9A-Za-z%:]|[.,/-][0-9])(?:,?{_SPACE}{_YEAR})?",
-        _read_month_and_day,
+        re.compile(r"(?<![\w-])(?:\(?([0-9]{3})\)?[ -])?([0-9]{3})-([0-9]{4})(?<!00)(?![\w-])"),
+        lambda m: ", ".join(" ".join(digits) for digits in m.groups() if digits),
     ),
-    (
-        rf"(?:\b(the|The){_SPACE})?{_START}{_DAY}{_SPACE}(?:of{_SPACE})?({_MONTH})(?![A-Za-z])(?:,?{_SPACE}{_YEAR})?",
-        _read_day_and_month,
-    ),
-    # Times
-    (rf"(?<=:[0-9]{{2}}){_SPACE}?[-–]{_SPACE}?(?=[0-9]{{1,2}}:[0-9]{{2}})", " to "),
-    (rf"{_START}{_CLOCK}(?:{_MINUTES})?{_SPACE}?([AaPp]\.[Mm]\.|[AaPp][Mm])(?![A-Za-z])", _read_time),
-    (rf"{_START}{_CLOCK}{_MINUTES}()(?:{_SPACE}o['’]clock)?(?![0-9A-Za-z:])", _read_time),
-    # Signs between numbers
-    (rf"(?<=[0-9]){_SPACE}?([+=*×÷]){_SPACE}?(?=[-−$£€]?[0-9])", lambda m: f" {_SIGNS[m[1]]} "),
-    (rf"(?<=[0-9]){_SPACE}?x{_SPACE}?(?=[0-9])", " by "),
-    (r"(?<=[0-9])x\b", " times"),
-    (r"(?<=[0-9])\+(?!\w)", " plus"),
-    (r"(?<=[0-9]):(?=[0-9])", " to "),
-    (rf"(?:\bNo\.{_SPACE}?|№{_SPACE}?|(?<![\w#])#)(?=[0-9])", "number "),
-    # Money
-    (
-        rf"({_MINUS})?({_CURRENCY}){_SPACE}?(?:({_NUMBER}){_SPACE}?[-–]{_SPACE}?(?:{_CURRENCY})?)?({_NUMBER}){_SCALE}",
-        _read_money,
-    ),
-    (rf"{_START}{_LOW}({_NUMBER}){_SPACE}?({_CURRENCY})(?!{_SPACE}?[0-9])", _read_money_with_symbol_behind),
-    # Numbers that are parts of names: telephone numbers, versions
-    (
-        r"(?<![\w.,+-])(?:\+[0-9]{1,3}[ .-]?(?:\([0-9]{1,4}\)[ .-]?)?[0-9]{2,4}(?:[ .-][0-9]{2,4}){1,4}"
-        rf"|(?:1[ .-])?(?:\([0-9]{{3}}\){_SPACE}?|[0-9]{{3}}[ .-])[0-9]{{3}}[ .-][0-9]{{4}}"
-        r"|[0-9]{3}-[0-9]{4})(?![\w-]|\.[0-9])",
-        _read_phone_number,
-    ),
-    (r"(?<![0-9.])[0-9]+(?:\.[0-9]+){2,}", _read_dotted_number),
-    # Numbers with an ending or a unit
-    (r"(?<![0-9A-Za-z_])['’]?(?:(1[0-9]|20)([0-9])0|([1-9])0)['’]?s\b", _read_decade),
-    (rf"{_START}([0-9]{{1,3}}(?:,[0-9]{{3}}){{1,4}}|[0-9]{{1,15}})(?:st|nd|rd|th|ST|ND|RD|TH)\b", _read_ordinal),
-    (rf"{_START}([0-9]{{1,3}})['′’]{_SPACE}?([0-9]{{1,2}})[\"″”](?!\w)", _read_feet_and_inches),
-    (rf"{_START}(?:([0-9]{{1,15}}){_SPACE})?([0-9]{{1,15}})/([0-9]{{1,15}})(?![0-9A-Za-z/])", _read_fraction),
-    (rf"{_START}{_LOW}((?:{_MINUS})?{_NUMBER})(?:(-)|{_SPACE}?)({_UNIT_NAME})(?![0-9A-Za-z²³/])", _read_measure),
-    # All others
-    (rf"{_START}(?<![-–])({_NUMBER})(?:-|{_SPACE}?–{_SPACE}?)({_NUMBER})(?![0-9A-Za-z]|[-–][0-9])", _read_range),
-    (rf"({_MINUS})?({_NUMBER}|(?<![\w.])\.[0-9]+)", _read_number),
+    (re.compile(rf"(?<![\w-])({_AMOUNT}%?)[-–](?={_AMOUNT}(?![0-9.,:/-]))"), r"\1 to "),
 )
+# A number with what it may be read with: an article or a month before it, more numbers and a unit behind it. White
+# space, quotes and the end of the sentence would get lost.
+_NUMBER = r'[^\s"\\<>^]{0,30}?[0-9][^\s"\\<>^]{0,30}'
+_BEFORE_NUMBER = r"(?:the|may|(?:Jan|Feb|Mar|Apr|Jun|Jul|Aug|Sept?|Oct|Nov|Dec)(?:\.|[a-z]{0,6})) "
+_NEXT_NUMBER = rf"(?: (?=[12][0-9]{{3}}\b)|(?<![.,;:!?]) )(?:[-+=*/] |{_BEFORE_NUMBER})?{_NUMBER}"
+_UNIT_NAME = r"(?<![.,;:!?]) [A-Za-z°%²³/]{1,20}(?:\.m\.(?=,| [a-z]))?"
+_ENGLISH_NUMBERS = re.compile(rf"(?:\b{_BEFORE_NUMBER})?{_NUMBER}(?:{_NEXT_NUMBER}){{0,8}}(?:{_UNIT_NAME}|(?<![.,]))")
 
 
 def _read_english(text: str) -> str:
-    for pattern, reading in _ENGLISH_RULES:
-        text = re.sub(pattern, reading, text)
-    return text
+    for pattern, repair in _ENGLISH_REPAIRS:
+        text = pattern.sub(repair, text)
+    return _ENGLISH_NUMBERS.sub(_read_english_number, text)
+
+
+def _read_english_number(match: re.Match) -> str:
+    # Texts without numbers need not wait for this import.
+    from wetext import reorder, tag, verbalize
+
+    tagged = tag(match[0], "en", "tn")
+    if not tagged:
+        # There is no reading: a symbol is in the way. Digits alone always have one.
+        return re.sub("[0-9]+", _read_english_number, match[0])
+    spoken = verbalize(reorder(tagged, "en", "tn"), "en", "tn")
+    # 1,234 is read without its "one".
+    return re.sub(r"^\W*(?:negative )?(?=thousand)", r"\g<0>one ", spoken)
 
 
 _READERS = {"en": _read_english, "zh": _read_chinese}
