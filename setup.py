@@ -27,7 +27,7 @@ setup(
         "safetensors>=0.5",
         "numpy>=1.26",
         "pillow>=11",
-        "av>=15",
+        "av>=18",
         "ftfy>=6.1",
         "pyloudnorm>=0.2",
         # Newer dictionaries and grammars may read words differently; the tests know these.
