@@ -217,6 +217,27 @@ class TestSpeech:
         assert trimmed.audio_length_in_s == pytest.approx(voice.audio_length_in_s, abs=0.02)
         assert shared_pipe.encode_voice(padded, REFERENCE_TEXT, RATE, trim=False).audio_length_in_s == 4.0
 
+    @pytest.fixture
+    def warnings(self, monkeypatch):
+        messages = []
+        name = "deepaudio_diffusers.pipelines.pipeline_text_to_speech.logger.warning"
+        monkeypatch.setattr(name, messages.append)
+        return messages
+
+    def test_unknown_characters_are_named(self, shared_pipe, voice, warnings):
+        shared_pipe.prepare_passages("Plain words,\nover two lines.", voice)
+        assert warnings == []
+        shared_pipe.prepare_passages("A snowman \u2603 and a bell \a rang.", voice)
+        (message,) = warnings
+        assert message.endswith("does not know and passes over: '\u2603', '\\x07'.")
+
+    def test_channels_that_cancel_each_other_are_noticed(self, shared_pipe, warnings):
+        stereo = torch.stack([reference(), reference()])
+        shared_pipe.encode_voice(stereo, REFERENCE_TEXT, RATE)
+        assert warnings == []
+        shared_pipe.encode_voice(stereo * torch.tensor([[1.0], [-0.95]]), REFERENCE_TEXT, RATE, trim=False)
+        assert "cancel each other" in warnings[0]
+
     def test_numbers_are_written_out(self, shared_pipe, voice):
         written = generate(shared_pipe, voice, "It costs twenty three dollars.", audio_length_in_s=1.0)
         assert np.array_equal(generate(shared_pipe, voice, "It costs $23.", audio_length_in_s=1.0), written)

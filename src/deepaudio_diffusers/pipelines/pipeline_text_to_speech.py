@@ -24,6 +24,7 @@ import torch
 from diffusers.callbacks import MultiPipelineCallbacks, PipelineCallback
 from diffusers.pipelines.pipeline_utils import DiffusionPipeline
 from diffusers.schedulers import SchedulerMixin
+from diffusers.utils import logging
 from diffusers.utils.torch_utils import randn_tensor
 from torch.nn.utils.rnn import pad_sequence
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, ProcessorMixin
@@ -59,7 +60,11 @@ from .lora import TransformerLoraLoaderMixin
 from .pipeline_output import TextToSpeechPipelineOutput, VoicePrompt
 
 
+logger = logging.get_logger(__name__)
+
 MIN_REFERENCE_LENGTH_IN_S = 1.0
+# Below this share of their own loudness, channels cancel each other when they are averaged.
+MIN_AVERAGED_LOUDNESS = 0.1
 # Far beyond what the networks can speak; what lies outside is a mistake.
 MIN_SPEED, MAX_SPEED = 0.1, 10.0
 # The loudness (root mean square) that reference speech is raised to.
@@ -439,6 +444,7 @@ class TextToSpeechPipeline(DiffusionPipeline, TransformerLoraLoaderMixin):
             shortest.append(self.frames.samples_after_prompt(max(least, 1 + self.frames.centered)))
             new_frames = max(hops - self.frames.centered, least, 1 + self.frames.centered)
             estimates.append(self.frames.samples_after_prompt(new_frames))
+        self._warn_of_unknown_characters("".join(text for _, text, _ in pieces))
         num_samples = None if audio_length_in_s is None else round(audio_length_in_s * self.sampling_rate)
         overlap = int(cross_fade_in_s * self.sampling_rate)
         lengths, overlaps = fit_passages(estimates, joined, overlap, num_samples)
@@ -465,6 +471,15 @@ class TextToSpeechPipeline(DiffusionPipeline, TransformerLoraLoaderMixin):
             contour = None if energy is None else energy[round(start / self.frames.hop_length) :]
             passages.append(Passage(speaker, text, length, overlap, contour))
         return passages
+
+    def _warn_of_unknown_characters(self, text: str) -> None:
+        tokens = dict.fromkeys(self.tokenizer.tokenize(text))
+        ids = self.tokenizer.convert_tokens_to_ids(list(tokens))
+        # The space has the id that stands for what is unknown.
+        unknown = [token for token, i in zip(tokens, ids, strict=True) if i == 0 and not token.isspace()]
+        if unknown:
+            shown = ", ".join(map(repr, unknown[:10]))
+            logger.warning(f"The transcript has characters that the network does not know and passes over: {shown}.")
 
     def _check_energy(self, energy: torch.Tensor, audio_length_in_s: float | None) -> float:
         """Refuse an energy contour that does not fit; returns how long the speech is to be."""
@@ -996,7 +1011,10 @@ def _read_reference(reference_audio: Any, reference_sampling_rate: int | None) -
             "file states its own rate, so leave it out."
         )
     waveform, rate = read_waveform(reference_audio, reference_sampling_rate)
-    return waveform.mean(dim=0).cpu(), rate
+    averaged = waveform.mean(dim=0)
+    if averaged.square().mean() < MIN_AVERAGED_LOUDNESS**2 * waveform.square().mean():
+        logger.warning("The channels of `reference_audio` cancel each other when they are averaged; pass one of them.")
+    return averaged.cpu(), rate
 
 
 def _raise_loudness(name: str, waveform: torch.Tensor) -> tuple[torch.Tensor, float]:
