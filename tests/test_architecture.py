@@ -22,7 +22,6 @@ MAY_IMPORT = {
     "processing": {"errors", "media"},
     "models": {"errors", "processing"},
     "schedulers": {"errors"},
-    "instructions": {"errors", "models"},
     "pipelines": {"errors", "media", "models", "processing", "schedulers"},
     # Above the pipelines, because it writes whole pipeline folders.
     "conversion": {"errors", "media", "models", "pipelines", "processing", "schedulers"},

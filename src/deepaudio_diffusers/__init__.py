@@ -95,7 +95,7 @@ _BASE_CLASSES = {
     "PreTrainedTokenizer": "transformers",
     "SchedulerMixin": "diffusers",
 }
-_SUBPACKAGES = ("conversion", "errors", "instructions", "media", "models", "pipelines", "processing", "schedulers")
+_SUBPACKAGES = ("conversion", "errors", "media", "models", "pipelines", "processing", "schedulers")
 
 _MODULE_OF = LOADABLE_NAMES | _OTHER_NAMES | _BASE_CLASSES
 

@@ -92,7 +92,7 @@ def _add_convert(commands: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--gate",
         metavar="DIR",
-        help="for deepaudio-*: folder with a trained gate, as training_scripts/train_stage3_mof.py writes it; without "
+        help="for deepaudio-*: folder with a trained gate and its tokenizer, saved there by save_pretrained; without "
         "it the pipeline reads no `instruction` and has to be told the `task`",
     )
     parser.add_argument(

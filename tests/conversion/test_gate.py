@@ -23,7 +23,7 @@ def spoilt(gate, tmp_path):
 def refused(folder, error=CheckpointError):
     with pytest.raises(error) as info:
         load_gate(folder)
-    assert "training_scripts/train_stage3_mof.py" in str(info.value)
+    assert "MoFGatingNetwork and its tokenizer" in str(info.value)
     return str(info.value)
 
 

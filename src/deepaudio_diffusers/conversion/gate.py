@@ -1,6 +1,6 @@
 # Copyright 2026 The deepaudio-diffusers authors.
 # SPDX-License-Identifier: Apache-2.0
-"""A trained gate and its tokenizer from the folder that `training_scripts/train_stage3_mof.py` writes."""
+"""A trained gate and its tokenizer from a folder that both were saved to."""
 
 import json
 import re
@@ -54,8 +54,8 @@ def load_gate(folder: str | Path) -> Gate:
     folder = Path(folder).expanduser()
     if not folder.is_dir():
         raise InputError(
-            f"`gate` is {str(folder)!r}, which is not a folder here; accepted is one that "
-            "training_scripts/train_stage3_mof.py has written."
+            f"`gate` is {str(folder)!r}, which is not a folder here; accepted is one with a "
+            "MoFGatingNetwork and its tokenizer, saved there by `save_pretrained`."
         )
     # Without these, other files would be asked for, or new weights would be made up.
     missing = [name for name in (_CONFIG, _WEIGHTS, _TOKENIZER) if not (folder / name).is_file()]
@@ -96,8 +96,8 @@ def load_gate(folder: str | Path) -> Gate:
 
 def _refused(folder: Path, reason: str) -> CheckpointError:
     return CheckpointError(
-        f"`gate` ({folder.name!r}) is not a folder with a gate for DeepAudioPipeline: {reason}. Give one that "
-        "training_scripts/train_stage3_mof.py has written, or none."
+        f"`gate` ({folder.name!r}) is not a folder with a gate for DeepAudioPipeline: {reason}. Give one with a "
+        "MoFGatingNetwork and its tokenizer, saved there by `save_pretrained`, or none."
     )
 
 
