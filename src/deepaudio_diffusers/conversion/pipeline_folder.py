@@ -107,7 +107,7 @@ def convert_pipeline(
         output (`str` or `Path`): Folder to write. It is created when everything in it is complete; a conversion that
             fails leaves nothing behind.
         gate (`str` or `Path`, *optional*): For a DeepAudio folder, the folder of a trained gate and its tokenizer, as
-            `training_scripts/train_stage3_mof.py` writes it. Without it the pipeline reads no instructions; it then
+            `save_pretrained` of both writes it. Without it the pipeline reads no instructions; it then
             has to be told the task.
         dtype (`str`, defaults to `"float32"`): Of the saved weights: `"float32"` (as published), `"bfloat16"` or
             `"float16"`.
