@@ -191,7 +191,7 @@ class TestTasks:
         pipe = load(folder, **({} if load_dtype is None else {"dtype": load_dtype}))
         result = pipe(**CLIP, **SPEECH, **STEPS, instruction="Dub it, with the street.")
         assert result.task == "soundtrack"
-        assert sum(result.task_probabilities.values()) == pytest.approx(1)
+        assert sum(result.task_probabilities[0].values()) == pytest.approx(1)
         assert result.audios.shape == (1, 1, NUM_SAMPLES_AT_24K)
         assert np.isfinite(result.audios).all()
 
