@@ -3,6 +3,11 @@ from pathlib import Path
 from setuptools import find_packages, setup
 
 
+# What the training scripts need besides: data sets of the Hub, and pictures of spectrograms.
+TRAINING = ["datasets>=4", "matplotlib>=3.9"]
+# What scores need besides: an independent recogniser with its model inside, and linear algebra for distances.
+EVALUATION = ["pocketsphinx>=5.1,<6", "scipy>=1.11"]
+
 setup(
     name="deepaudio-diffusers",
     version="0.1.0",
@@ -14,7 +19,10 @@ setup(
     python_requires=">=3.10",
     package_dir={"": "src"},
     packages=find_packages("src"),
-    package_data={"deepaudio_diffusers": ["py.typed"]},
+    package_data={
+        "deepaudio_diffusers": ["py.typed"],
+        "deepaudio_diffusers.instructions": ["*.md", "*.jsonl", "templates/*/*"],
+    },
     install_requires=[
         # torch below 2.15, because the last release of torchaudio is built for CUDA 13.0.
         "torch>=2.8,<2.15",
@@ -35,6 +43,10 @@ setup(
         "rjieba>=0.2.2,<0.3",
         "wetext>=0.1.8,<0.2",
     ],
-    extras_require={"test": ["hypothesis>=6.100", "pytest>=8", "ruff>=0.12"]},
+    extras_require={
+        "training": TRAINING,
+        "evaluation": EVALUATION,
+        "test": [*TRAINING, *EVALUATION, "hypothesis>=6.100", "pytest>=8", "ruff>=0.12"],
+    },
     entry_points={"console_scripts": ["deepaudio=deepaudio_diffusers.cli:main"]},
 )

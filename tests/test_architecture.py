@@ -25,7 +25,11 @@ MAY_IMPORT = {
     "pipelines": {"errors", "media", "models", "processing", "schedulers"},
     # Above the pipelines, because it writes whole pipeline folders.
     "conversion": {"errors", "media", "models", "pipelines", "processing", "schedulers"},
-    "cli": {"conversion", "errors", "pipelines"},
+    "instructions": {"errors", "models"},
+    "synthetic": {"errors", "media"},
+    "training": {"errors", "media", "models", "pipelines", "processing", "schedulers"},
+    "evaluation": {"errors", "media", "models", "pipelines", "processing"},
+    "cli": {"conversion", "errors", "pipelines", "synthetic"},
     # Knows everything, and only the package itself imports it.
     "_registration": {"conversion", "models", "pipelines", "schedulers"},
     "__init__": {"_registration", "errors", "models", "pipelines", "processing", "schedulers"},

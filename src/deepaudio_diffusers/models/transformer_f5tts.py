@@ -453,10 +453,12 @@ class F5TTSTransformer1DModel(
         dropout (`float`, defaults to `0.1`): Dropout of attention outputs and inside feed-forwards, in training.
         max_positions (`int`, defaults to `8192`): The largest number of frames for which text has positions.
         mel_type (`str`, defaults to `"vocos"`): Which mel spectrogram the network was trained on: `"vocos"` or
-            `"bigvgan"`. This and the next three change nothing in the network.
+            `"bigvgan"`. This and the next five change nothing in the network.
         sampling_rate (`int`, defaults to `24000`): Sampling rate of the sound, in hertz.
         n_fft (`int`, defaults to `1024`): Window of the mel spectrogram, in samples.
         hop_length (`int`, defaults to `256`): Step of the mel spectrogram, in samples.
+        mel_mean, mel_std (`float`, default to `0.0` and `1.0`): What is taken from the values of the mel spectrogram,
+            and what they are then divided by, before the network sees them.
 
     Raises:
         InputError: When a size does not divide, or `qk_norm`, `mel_type` or `num_rotary_heads` is not possible.
@@ -495,6 +497,8 @@ class F5TTSTransformer1DModel(
         sampling_rate: int = 24000,
         n_fft: int = 1024,
         hop_length: int = 256,
+        mel_mean: float = 0.0,
+        mel_std: float = 1.0,
     ) -> None:
         super().__init__()
         if hidden_size % POSITION_CONV_GROUPS != 0:

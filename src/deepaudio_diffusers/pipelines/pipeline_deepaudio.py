@@ -147,7 +147,7 @@ class DeepAudioPipeline(DiffusionPipeline):
         transformer: MMAudioTransformer1DModel | None = None,
         scheduler: SchedulerMixin | None = None,
         vae: MMAudioMelVAE | MMAudioVAE | None = None,
-        vocoder: BigVGANVocoder | MMAudioVocoder | None = None,
+        vocoder: BigVGANVocoder | VocosVocoder | MMAudioVocoder | None = None,
         speech_tokenizer: PreTrainedTokenizerBase | None = None,
         speech_transformer: F5TTSTransformer1DModel | None = None,
         speech_scheduler: SchedulerMixin | None = None,
@@ -398,13 +398,14 @@ class DeepAudioPipeline(DiffusionPipeline):
         speech_end_in_s: float | None,
         speech_placement: str,
         normalize_text: bool,
+        contour_prompt: str | list[str] | None,
         sound: dict[str, Any],
         speech_sampling: dict[str, Any],
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Speech that is timed by what the picture sounds like.
 
         Returns the speech, `(batch_size, 1, num_samples)`, as long as the clip, and the contours of the whole clips,
-        `(batch_size, num_frames)`.
+        `(batch_size, num_frames)`; `None` for a network without energy that speaks in the whole clip.
         """
         length_in_s = video_features.audio_length_in_s
         # 1. What needs no sound is checked before it is made.
@@ -430,16 +431,19 @@ class DeepAudioPipeline(DiffusionPipeline):
                 text, item_voice, audio_length_in_s=window_in_s[1] - window_in_s[0], normalize=normalize_text
             )
 
-        # 2. What the picture sounds like.
-        audios = self.video_to_audio(video_features=video_features, **sound).audios
-        contours = [self._contour(audio, 0.0, length_in_s) for audio in audios]
+        # 2. What the picture sounds like, if anything depends on it.
         windows_in_s = [window_in_s] * num_clips
+        uses_energy = self.text_to_speech.transformer.config.energy_conditioning
+        contours = None
+        if uses_energy or speech_placement == "contour":
+            audios = self.video_to_audio(video_features=video_features, prompt=contour_prompt, **sound).audios
+            contours = [self._contour(audio, 0.0, length_in_s) for audio in audios]
         if speech_placement == "contour":
             spans = [voiced_spans(contour, **self._contour_rates) for contour in contours]
             # Where nothing sounds, the whole clip is as good as any part of it.
             windows_in_s = [(found[0][0], min(found[-1][1], length_in_s)) if found else window_in_s for found in spans]
         energy = None
-        if self.text_to_speech.transformer.config.energy_conditioning:
+        if uses_energy:
             weights = contour_weights * (num_clips // len(contour_weights))
             energy = [
                 weight * self._contour(audio, *window)
@@ -463,7 +467,7 @@ class DeepAudioPipeline(DiffusionPipeline):
             # Speech that fills the clip has no edge to be faded.
             is_part = (start_in_s, end_in_s) != (0.0, length_in_s)
             placed.append(place(audio[None, :, :length], start, num_samples, num_fade_samples=128 * is_part))
-        return torch.cat(placed), torch.stack(contours)
+        return torch.cat(placed), None if contours is None else torch.stack(contours)
 
     @property
     def _contour_rates(self) -> dict[str, int]:
@@ -539,6 +543,7 @@ class DeepAudioPipeline(DiffusionPipeline):
         speech_start_in_s: float | None = None,
         speech_end_in_s: float | None = None,
         speech_placement: str = "clip",
+        contour_prompt: str | list[str] | None = None,
         speed: float = 1.0,
         normalize_text: bool = True,
         speech_above_ambience_in_db: float | None = 6.0,
@@ -564,8 +569,7 @@ class DeepAudioPipeline(DiffusionPipeline):
             task (`str`, *optional*): The task itself, instead of an instruction: `"video_to_audio"`,
                 `"video_to_speech"`, `"text_to_speech"` or `"soundtrack"`.
             prompt, negative_prompt (`str` or `list[str]`, *optional*): What the ambience is to be and not to be. The
-                ambience of a soundtrack is guided away from speech when there is no `negative_prompt`. The contour
-                that times speech is made without prompts, as the published models were trained.
+                ambience of a soundtrack is guided away from speech when there is no `negative_prompt`.
             transcript (`str` or `list[str]`, *optional*): What is to be said.
             reference_audio, reference_text, reference_sampling_rate, voice (*optional*): Whose voice it is; see
                 [`~TextToSpeechPipeline.__call__`].
@@ -576,6 +580,9 @@ class DeepAudioPipeline(DiffusionPipeline):
                 beginning to its end by default. Speech fills this time exactly.
             speech_placement (`str`, defaults to `"clip"`): With `"contour"`, speech is put where the picture sounds
                 like it, from the first active part of the contour to the last; in the whole clip if none is.
+            contour_prompt (`str` or `list[str]`, *optional*): What the sound whose contour times the speech is to be,
+                where more is to be seen than somebody who speaks. Without it the contour is that of all there is to
+                be heard, as in the training of the published models.
             speed (`float`, defaults to 1.0): Of plain speech without `audio_length_in_s`; above 1 is faster.
             normalize_text (`bool`, defaults to `True`): Whether to write out numbers, dates and units.
             speech_above_ambience_in_db (`float`, *optional*, defaults to 6.0): How much louder than the ambience the
@@ -678,6 +685,7 @@ class DeepAudioPipeline(DiffusionPipeline):
                 speech_end_in_s,
                 speech_placement,
                 normalize_text,
+                contour_prompt,
                 sound,
                 speech_sampling,
             )

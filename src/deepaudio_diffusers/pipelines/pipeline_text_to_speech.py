@@ -281,6 +281,23 @@ class TextToSpeechPipeline(DiffusionPipeline, TransformerLoraLoaderMixin):
             )
         reference_text = _normalize(reference_text, normalize)
 
+        mel = self._encode_mel(waveform)
+        energy = energy_contour(
+            waveform[None],
+            self.sampling_rate,
+            mel_sampling_rate=self.sampling_rate,
+            hop_length=self.frames.hop_length,
+        )
+        return VoicePrompt(
+            mel=mel,
+            text=complete_reference_text(reference_text),
+            energy=_fit_length(energy, mel.shape[0]),
+            audio_length_in_s=length_in_s,
+            gain=gain,
+        )
+
+    def _encode_mel(self, waveform: torch.Tensor) -> torch.Tensor:
+        """A waveform `(num_samples,)` -> the mel spectrogram that the network works on, `(num_frames, mel_channels)`."""
         config = self.transformer.config
         mel = log_mel_spectrogram(
             waveform[None],
@@ -290,14 +307,7 @@ class TextToSpeechPipeline(DiffusionPipeline, TransformerLoraLoaderMixin):
             num_mels=config.mel_channels,
             mel_type=config.mel_type,
         )[0]
-        energy = energy_contour(waveform[None], self.sampling_rate)
-        return VoicePrompt(
-            mel=mel,
-            text=complete_reference_text(reference_text),
-            energy=_fit_length(energy, mel.shape[0]),
-            audio_length_in_s=length_in_s,
-            gain=gain,
-        )
+        return (mel - config.mel_mean) / config.mel_std
 
     def prepare_voices(
         self,
@@ -620,11 +630,12 @@ class TextToSpeechPipeline(DiffusionPipeline, TransformerLoraLoaderMixin):
         return [item[:count] for item, count in zip(completed, num_frames, strict=True)]
 
     def decode_latents(self, mel: torch.Tensor) -> torch.Tensor:
-        """A log mel spectrogram `(num_frames, mel_channels)` -> a waveform `(num_samples,)`, float32.
+        """A mel spectrogram of the network, `(num_frames, mel_channels)` -> a waveform `(num_samples,)`, float32.
 
         Raises:
             GenerationError: When the networks made NaN or infinity.
         """
+        mel = mel * self.transformer.config.mel_std + self.transformer.config.mel_mean
         audio = self.vocoder(mel.T[None].to(self.vocoder.dtype)).sample[0, 0].float()
         if not torch.isfinite(audio).all():
             raise GenerationError(
@@ -850,14 +861,7 @@ class TextToSpeechPipeline(DiffusionPipeline, TransformerLoraLoaderMixin):
         loud, gain = _raise_loudness("audio", waveform)
         spans = self._spans_in_frames(waveform.shape[0], spans_in_s, span_lengths_in_s)
         config = self.transformer.config
-        mel = log_mel_spectrogram(
-            loud[None],
-            sampling_rate=config.sampling_rate,
-            n_fft=config.n_fft,
-            hop_length=config.hop_length,
-            num_mels=config.mel_channels,
-            mel_type=config.mel_type,
-        )[0]
+        mel = self._encode_mel(loud)
         parts, known, end = [], [], 0
         for span_start, span_end, new_frames in spans:
             parts += [mel[end:span_start], mel.new_zeros(new_frames, mel.shape[1])]

@@ -30,6 +30,7 @@ from ..models.autoencoder_mmaudio import MMAudioMelVAE
 from ..models.encoder_synchformer import SynchformerVideoEncoder
 from ..models.transformer_mmaudio import MMAudioConditions, MMAudioTransformer1DModel
 from ..models.vocoder_bigvgan import BigVGANVocoder
+from ..models.vocoder_vocos import VocosVocoder
 from ..processing.image import read_image
 from ..processing.sequence import MMAudioSequenceLengths
 from ..processing.text import clean_prompt
@@ -66,7 +67,8 @@ class VideoToAudioPipeline(DiffusionPipeline, TransformerLoraLoaderMixin):
         scheduler (`SchedulerMixin`): [`FlowMatchGridEulerScheduler`] is the original sampler; any flow-matching
             scheduler serves.
         vae ([`MMAudioMelVAE`] or [`~diffusers.MMAudioVAE`]): Decodes latents to mel spectrograms.
-        vocoder ([`BigVGANVocoder`] or [`~diffusers.MMAudioVocoder`]): Decodes mel spectrograms to waveforms.
+        vocoder ([`BigVGANVocoder`], [`VocosVocoder`] or [`~diffusers.MMAudioVocoder`]): Decodes mel spectrograms to
+            waveforms.
 
     The encoders may be `None` when features are given in their place.
 
@@ -96,7 +98,7 @@ class VideoToAudioPipeline(DiffusionPipeline, TransformerLoraLoaderMixin):
         transformer: MMAudioTransformer1DModel,
         scheduler: SchedulerMixin,
         vae: MMAudioMelVAE | MMAudioVAE,
-        vocoder: BigVGANVocoder | MMAudioVocoder,
+        vocoder: BigVGANVocoder | VocosVocoder | MMAudioVocoder,
     ) -> None:
         super().__init__()
         self.register_modules(
@@ -340,7 +342,13 @@ class VideoToAudioPipeline(DiffusionPipeline, TransformerLoraLoaderMixin):
             )
         clips = [
             read_video_streams(
-                clip, fps=fps, start_in_s=start_in_s, audio_length_in_s=audio_length_in_s, sampling=sampling
+                clip,
+                fps=fps,
+                start_in_s=start_in_s,
+                audio_length_in_s=audio_length_in_s,
+                sampling=sampling,
+                clip_frame_size=self.image_encoder.config.image_size,
+                sync_frame_size=self.video_encoder.config.image_size,
             )
             for clip in _as_batch("video", video)
         ]
@@ -373,7 +381,8 @@ class VideoToAudioPipeline(DiffusionPipeline, TransformerLoraLoaderMixin):
         """
         if self.image_encoder is None:
             raise InputError("`image` needs the `image_encoder` of the pipeline; pass `video_features`.")
-        frames = torch.stack([read_image(picture) for picture in _as_batch("image", image)])
+        size = self.image_encoder.config.image_size
+        frames = torch.stack([read_image(picture, size) for picture in _as_batch("image", image)])
         num_clip_frames = self.sequence_lengths(audio_length_in_s).num_clip_frames
         clip_features = self._encode_clip_frames(frames)[:, None].expand(-1, num_clip_frames, -1)
         return VideoFeatures(clip_features, None, audio_length_in_s)

@@ -9,18 +9,19 @@ import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from ..errors import InputError, MediaError
-from .video import picture_to_rgb, resize_clip_frame
+from .video import CLIP_FRAME_SIZE, picture_to_rgb, resize_clip_frame
 
 
-def read_image(image: str | os.PathLike | Image.Image) -> torch.Tensor:
+def read_image(image: str | os.PathLike | Image.Image, size: int = CLIP_FRAME_SIZE) -> torch.Tensor:
     """Read a picture as a frame for the CLIP encoder.
 
     Args:
         image: Path of an image file, or a PIL image. A rotation noted in the file (EXIF) is carried out,
             transparency is ignored.
+        size: Height and width of the frame in pixels.
 
     Returns:
-        `torch.Tensor` of shape `(3, 384, 384)`: RGB in uint8, squeezed to a square; see `normalize_clip_frames`.
+        `torch.Tensor` of shape `(3, size, size)`: RGB in uint8, squeezed to a square; see `normalize_clip_frames`.
 
     Raises:
         InputError: `image` is neither a path nor a PIL image, or has no pixels of 8 bits.
@@ -37,7 +38,7 @@ def read_image(image: str | os.PathLike | Image.Image) -> torch.Tensor:
     else:
         raise InputError(f"`image` is of type {type(image).__name__}; pass a path or a PIL image.")
     pixels = picture_to_rgb(ImageOps.exif_transpose(image))
-    return resize_clip_frame(torch.from_numpy(pixels).permute(2, 0, 1), pixels.shape[:2])
+    return resize_clip_frame(torch.from_numpy(pixels).permute(2, 0, 1), pixels.shape[:2], size)
 
 
 def _read_file(path: Path) -> Image.Image:

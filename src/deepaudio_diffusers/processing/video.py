@@ -15,6 +15,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -38,6 +39,7 @@ from .sequence import (
 
 logger = logging.get_logger(__name__)
 
+# What the published encoders see, in pixels.
 CLIP_FRAME_SIZE = 384
 SYNC_FRAME_SIZE = 224
 # The statistics that OpenAI's CLIP and its successors were trained with.
@@ -61,10 +63,11 @@ class VideoFrameStreams:
     Sample `k` of a stream is `frames[index[k]]`.
 
     Args:
-        clip_frames (`torch.Tensor` of shape `(num_unique_clip_frames, 3, 384, 384)`): RGB in uint8, squeezed to a
-            square.
+        clip_frames (`torch.Tensor` of shape `(num_unique_clip_frames, 3, clip_frame_size, clip_frame_size)`): RGB in
+            uint8, squeezed to a square.
         clip_index (`torch.Tensor` of shape `(num_clip_frames,)`): For each 1/8 s, which of `clip_frames` is shown.
-        sync_frames (`torch.Tensor` of shape `(num_unique_sync_frames, 3, 224, 224)`): RGB in uint8, the square centre.
+        sync_frames (`torch.Tensor` of shape `(num_unique_sync_frames, 3, sync_frame_size, sync_frame_size)`): RGB in
+            uint8, the square centre.
         sync_index (`torch.Tensor` of shape `(num_sync_frames,)`): For each 1/25 s, which of `sync_frames` is shown.
         duration_in_s (`float`): Length of the video, or of the part of it that was asked for.
     """
@@ -111,26 +114,31 @@ class MMAudioClock:
         return self._num_samples
 
 
-def resize_clip_frame(pixels: torch.Tensor, display_size: tuple[int, int]) -> torch.Tensor:
-    """Squeeze uint8 pixels of shape `(3, height, width)` to `(3, 384, 384)`, whatever their displayed shape is."""
-    return _resize(pixels, CLIP_FRAME_SIZE, CLIP_FRAME_SIZE)
+def resize_clip_frame(
+    pixels: torch.Tensor, display_size: tuple[int, int], size: int = CLIP_FRAME_SIZE
+) -> torch.Tensor:
+    """Squeeze uint8 pixels of shape `(3, height, width)` to `(3, size, size)`, whatever their displayed shape is."""
+    return _resize(pixels, size, size)
 
 
-def resize_sync_frame(pixels: torch.Tensor, display_size: tuple[int, int]) -> torch.Tensor:
-    """Resize uint8 pixels of shape `(3, height, width)` to a shorter edge of 224 and take the centre `(3, 224, 224)`.
+def resize_sync_frame(
+    pixels: torch.Tensor, display_size: tuple[int, int], size: int = SYNC_FRAME_SIZE
+) -> torch.Tensor:
+    """Resize uint8 pixels of shape `(3, height, width)` to a shorter edge of `size`; take the centre `(3, size, size)`.
 
     Args:
         pixels: The stored pixels.
         display_size: Height and width as displayed, which are not those of `pixels` where pixels are not square.
+        size: Height and width of the result.
     """
     height, width = display_size
     # Rounded as torchvision does: down for the longer edge, half to even for the corner of the centre.
     if height < width:
-        height, width = SYNC_FRAME_SIZE, int(SYNC_FRAME_SIZE * width / height)
+        height, width = size, int(size * width / height)
     else:
-        height, width = int(SYNC_FRAME_SIZE * height / width), SYNC_FRAME_SIZE
-    top, left = round((height - SYNC_FRAME_SIZE) / 2), round((width - SYNC_FRAME_SIZE) / 2)
-    return _resize(pixels, height, width)[:, top : top + SYNC_FRAME_SIZE, left : left + SYNC_FRAME_SIZE]
+        height, width = int(size * height / width), size
+    top, left = round((height - size) / 2), round((width - size) / 2)
+    return _resize(pixels, height, width)[:, top : top + size, left : left + size]
 
 
 def _resize(pixels: torch.Tensor, height: int, width: int) -> torch.Tensor:
@@ -141,7 +149,7 @@ def _resize(pixels: torch.Tensor, height: int, width: int) -> torch.Tensor:
 
 
 def normalize_clip_frames(frames: torch.Tensor, dtype: torch.dtype = torch.float32) -> torch.Tensor:
-    """uint8 frames of shape `(..., 3, 384, 384)` in the form that the CLIP encoder was trained on.
+    """uint8 frames of shape `(..., 3, height, width)` in the form that the CLIP encoder was trained on.
 
     As in the original, the mean and the standard deviation are applied in `dtype`.
     """
@@ -151,7 +159,7 @@ def normalize_clip_frames(frames: torch.Tensor, dtype: torch.dtype = torch.float
 
 
 def normalize_sync_frames(frames: torch.Tensor, dtype: torch.dtype = torch.float32) -> torch.Tensor:
-    """uint8 frames of shape `(..., 3, 224, 224)` in [-1, 1], the form that Synchformer was trained on.
+    """uint8 frames of shape `(..., 3, height, width)` in [-1, 1], the form that Synchformer was trained on.
 
     As in the original, everything is computed in float32 and then cast to `dtype`.
     """
@@ -347,11 +355,13 @@ def read_video_streams(
     start_in_s: float = 0.0,
     audio_length_in_s: float | None = None,
     sampling: Literal["presentation", "mmaudio"] = "presentation",
+    clip_frame_size: int = CLIP_FRAME_SIZE,
+    sync_frame_size: int = SYNC_FRAME_SIZE,
 ) -> VideoFrameStreams:
     """Read a video, or a part of it, as the two streams of frames that the networks see.
 
     The video is decoded once and up to the end of the part only; every picked frame is resized at once and let go.
-    What is kept grows by at most 7 MiB a second of video, whatever its resolution.
+    What is kept grows by at most 7 MiB a second of video at the published frame sizes, whatever its resolution.
 
     Args:
         video: Path, bytes or seekable binary file object of a video file, or a `MediaFile` with limits of its own; or
@@ -364,6 +374,8 @@ def read_video_streams(
         sampling: `"presentation"` picks for every moment the frame that a player shows. `"mmaudio"` picks the frames
             that the original code picks, counts a start offset of the file as part of the video, and shortens
             `audio_length_in_s` where the video is shorter.
+        clip_frame_size: Height and width of the frames for the CLIP encoder, in pixels.
+        sync_frame_size: Height and width of the frames for Synchformer, in pixels.
 
     Raises:
         InputError: An argument has the wrong type or value, or the video is shorter than 0.64 s or than
@@ -391,8 +403,8 @@ def read_video_streams(
     else:
         frames = decode_frames(video)
 
-    clip = _SampledStream(CLIP_FRAMES_PER_SECOND, resize_clip_frame)
-    sync = _SampledStream(SYNC_FRAMES_PER_SECOND, resize_sync_frame)
+    clip = _SampledStream(CLIP_FRAMES_PER_SECOND, partial(resize_clip_frame, size=clip_frame_size))
+    sync = _SampledStream(SYNC_FRAMES_PER_SECOND, partial(resize_sync_frame, size=sync_frame_size))
     sample = _sample_presentation if sampling == "presentation" else _sample_mmaudio
     # Closing the decoder closes the file.
     with closing(frames):
