@@ -21,7 +21,7 @@ setup(
     packages=find_packages("src"),
     package_data={
         "deepaudio_diffusers": ["py.typed"],
-        "deepaudio_diffusers.instructions": ["*.md", "*.jsonl", "templates/*/*"],
+        "deepaudio_diffusers.instructions": ["*.md", "*.jsonl", "templates/**/*"],
     },
     install_requires=[
         # torch below 2.15, because the last release of torchaudio is built for CUDA 13.0.

@@ -26,8 +26,8 @@ MAY_IMPORT = {
     # Above the pipelines, because it writes whole pipeline folders.
     "conversion": {"errors", "media", "models", "pipelines", "processing", "schedulers"},
     "instructions": {"errors", "models"},
-    "synthetic": {"errors", "media"},
-    "training": {"errors", "media", "models", "pipelines", "processing", "schedulers"},
+    "synthetic": {"errors", "media", "processing"},
+    "training": {"conversion", "errors", "media", "models", "pipelines", "processing", "schedulers"},
     "evaluation": {"errors", "media", "models", "pipelines", "processing"},
     "cli": {"conversion", "errors", "pipelines", "synthetic"},
     # Knows everything, and only the package itself imports it.
@@ -156,17 +156,29 @@ def test_only_the_registration_touches_the_registries_of_diffusers():
         assert path.name == "_registration.py" or not words & REGISTRIES, relative(path)
 
 
+def requirements_in_setup_py() -> dict[str, set[str]]:
+    """Names of the distributions in `install_requires`, `TRAINING` and `EVALUATION` of setup.py."""
+    lists = {}
+    for node in ast.walk(ast.parse((ROOT / "setup.py").read_text(encoding="utf-8"))):
+        match node:
+            case ast.keyword(arg="install_requires", value=ast.List() as value):
+                lists["install_requires"] = value
+            case ast.Assign(targets=[ast.Name(id=name)], value=ast.List() as value):
+                lists[name] = value
+    return {
+        name: {requirement.split(">")[0].split("<")[0] for requirement in ast.literal_eval(value)}
+        for name, value in lists.items()
+    }
+
+
 def test_every_imported_library_is_declared_in_setup_py():
-    (setup,) = (
-        node
-        for node in ast.walk(ast.parse((ROOT / "setup.py").read_text(encoding="utf-8")))
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "setup"
-    )
-    requirements = next(keyword.value for keyword in setup.keywords if keyword.arg == "install_requires")
-    declared = {requirement.split(">")[0].split("<")[0] for requirement in ast.literal_eval(requirements)}
+    declared = requirements_in_setup_py()
+    # Rooms that pipelines do not need bring their own extras.
+    extras = {"training": "TRAINING", "evaluation": "EVALUATION"}
     for path in SOURCES:
+        available = declared["install_requires"] | declared.get(extras.get(room_of(path)), set())
         libraries = libraries_imported_by(path) - sys.stdlib_module_names
-        assert {DISTRIBUTION_OF.get(library, library) for library in libraries} <= declared, relative(path)
+        assert {DISTRIBUTION_OF.get(library, library) for library in libraries} <= available, relative(path)
 
 
 @pytest.mark.parametrize("folder", ["src", "tests", "benchmarks", "examples", "training_scripts"])

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     )
     from .models.autoencoder_mmaudio import MMAudioMelVAE
     from .models.encoder_clip import CLIPFrameEncoder
+    from .models.encoder_conv import ConvVideoEncoder
     from .models.encoder_synchformer import SynchformerVideoEncoder
     from .models.gating_network import MoFGatingConfig, MoFGatingNetwork
     from .models.transformer_f5tts import F5TTSTransformer1DModel
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from .pipelines.pipeline_text_to_speech import TextToSpeechPipeline
     from .pipelines.pipeline_video_to_audio import VideoToAudioPipeline
     from .processing.tokenization_f5tts import F5TTSTokenizer
+    from .processing.tokenization_phones import PhoneTokenizer
     from .schedulers import (
         FlowMatchGridEulerScheduler,
         FlowMatchGridMidpointScheduler,
@@ -55,6 +57,7 @@ if TYPE_CHECKING:
 LOADABLE_NAMES = {
     "BigVGANVocoder": ".models.vocoder_bigvgan",
     "CLIPFrameEncoder": ".models.encoder_clip",
+    "ConvVideoEncoder": ".models.encoder_conv",
     "DeepAudioPipeline": ".pipelines.pipeline_deepaudio",
     "F5TTSTokenizer": ".processing.tokenization_f5tts",
     "F5TTSTransformer1DModel": ".models.transformer_f5tts",
@@ -64,6 +67,7 @@ LOADABLE_NAMES = {
     "MMAudioMelVAE": ".models.autoencoder_mmaudio",
     "MMAudioTransformer1DModel": ".models.transformer_mmaudio",
     "MoFGatingNetwork": ".models.gating_network",
+    "PhoneTokenizer": ".processing.tokenization_phones",
     "SynchformerVideoEncoder": ".models.encoder_synchformer",
     "TextToSpeechPipeline": ".pipelines.pipeline_text_to_speech",
     "VideoToAudioPipeline": ".pipelines.pipeline_video_to_audio",
@@ -95,7 +99,19 @@ _BASE_CLASSES = {
     "PreTrainedTokenizer": "transformers",
     "SchedulerMixin": "diffusers",
 }
-_SUBPACKAGES = ("conversion", "errors", "media", "models", "pipelines", "processing", "schedulers")
+_SUBPACKAGES = (
+    "conversion",
+    "errors",
+    "evaluation",
+    "instructions",
+    "media",
+    "models",
+    "pipelines",
+    "processing",
+    "schedulers",
+    "synthetic",
+    "training",
+)
 
 _MODULE_OF = LOADABLE_NAMES | _OTHER_NAMES | _BASE_CLASSES
 
@@ -103,6 +119,7 @@ __all__ = [
     "BigVGANVocoder",
     "CLIPFrameEncoder",
     "CheckpointError",
+    "ConvVideoEncoder",
     "DeepAudioError",
     "DeepAudioPipeline",
     "DeepAudioPipelineOutput",
@@ -122,6 +139,7 @@ __all__ = [
     "MoFGatingNetwork",
     "NoAudioStreamError",
     "NoVideoStreamError",
+    "PhoneTokenizer",
     "SynchformerVideoEncoder",
     "TextToSpeechPipeline",
     "TextToSpeechPipelineOutput",

@@ -71,7 +71,7 @@ def test_lines_of_metadata_that_cannot_be_read(tmp_path):
 
 
 def test_no_data(tmp_path):
-    with pytest.raises(InputError, match="neither metadata.jsonl nor"):
+    with pytest.raises(InputError, match=r"neither metadata\.jsonl nor"):
         list(read_samples(tmp_path, DataReport()))
     with pytest.raises(InputError, match="There is no folder"):
         list(read_samples(tmp_path / "missing.d", DataReport()))

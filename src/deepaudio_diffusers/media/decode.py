@@ -19,6 +19,7 @@ import av
 import numpy as np
 from av.container import InputContainer
 from av.stream import Disposition
+from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
 from ..errors import EmptyMediaError, NoVideoStreamError, UnreadableMediaError
@@ -102,6 +103,8 @@ class DecodedFrame:
         pixel_aspect (`Fraction`): Width of a stored pixel over its height.
         orientation (`Orientation`): How the stored picture is turned for display.
         frame (`av.VideoFrame`): The frame as the decoder made it.
+        reformatter (`VideoReformatter`): Converts frames to RGB. All frames of a video share one, because setting up
+            a conversion takes ten times as long as converting a small frame.
     """
 
     time_in_s: float
@@ -110,6 +113,7 @@ class DecodedFrame:
     pixel_aspect: Fraction
     orientation: Orientation
     frame: av.VideoFrame
+    reformatter: VideoReformatter
 
     @property
     def display_size(self) -> tuple[int, int]:
@@ -118,7 +122,8 @@ class DecodedFrame:
 
     def to_rgb(self) -> np.ndarray:
         """The stored pixels, turned as displayed: contiguous uint8 of shape `(height, width, 3)`."""
-        return np.ascontiguousarray(self.orientation.apply(self.frame.to_ndarray(format="rgb24")))
+        pixels = self.reformatter.reformat(self.frame, format="rgb24").to_ndarray()
+        return np.ascontiguousarray(self.orientation.apply(pixels))
 
 
 def display_size(frame: av.VideoFrame, pixel_aspect: Fraction, orientation: Orientation) -> tuple[int, int]:
@@ -289,6 +294,7 @@ def _read_frames(
     clock = Clock(stream, meter.name)
     # The rate is unknown only where there are too few frames to guess it from.
     usual_duration = 1 / (stream.guessed_rate * time_base) if stream.guessed_rate else 0
+    reformatter = VideoReformatter()
     orientation = previous = None
     with reporting_damage(meter.name):
         frames = decode_packets(read_packets(container, stream, meter), meter)
@@ -318,6 +324,7 @@ def _read_frames(
                 pixel_aspect=pixel_aspect,
                 orientation=orientation,
                 frame=frame,
+                reformatter=reformatter,
             )
             previous = now
     if previous is not None:

@@ -37,6 +37,7 @@ from transformers import (
 
 from ..errors import InputError
 from ..models.autoencoder_mmaudio import MMAudioMelVAE
+from ..models.encoder_conv import ConvVideoEncoder
 from ..models.encoder_synchformer import SynchformerVideoEncoder
 from ..models.gating_network import TASKS, MoFGatingNetwork
 from ..models.transformer_f5tts import F5TTSTransformer1DModel
@@ -143,7 +144,7 @@ class DeepAudioPipeline(DiffusionPipeline):
         tokenizer: CLIPTokenizer | None = None,
         text_encoder: CLIPTextModel | None = None,
         image_encoder: CLIPVisionModelWithProjection | None = None,
-        video_encoder: SynchformerVideoEncoder | None = None,
+        video_encoder: SynchformerVideoEncoder | ConvVideoEncoder | None = None,
         transformer: MMAudioTransformer1DModel | None = None,
         scheduler: SchedulerMixin | None = None,
         vae: MMAudioMelVAE | MMAudioVAE | None = None,

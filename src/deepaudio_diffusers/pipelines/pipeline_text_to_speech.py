@@ -55,6 +55,7 @@ from ..processing.speech_text import (
     split_text,
     split_voices,
 )
+from ..processing.tokenization_phones import PhoneTokenizer
 from ..schedulers.flow_time import flow_time, model_output_from_velocity
 from .lora import TransformerLoraLoaderMixin
 from .pipeline_output import TextToSpeechPipelineOutput, VoicePrompt
@@ -107,7 +108,9 @@ class TextToSpeechPipeline(DiffusionPipeline, TransformerLoraLoaderMixin):
     Speaks a text in the voice of a reference recording.
 
     Args:
-        tokenizer ([`F5TTSTokenizer`]): Text to tokens.
+        tokenizer ([`F5TTSTokenizer`] or [`PhoneTokenizer`]): Text to tokens. The network finds out itself when each
+            letter is spoken; phones are placed on the frames before, by their usual durations or by the energy
+            contour, for networks that were trained so.
         transformer ([`F5TTSTransformer1DModel`]): The velocity network. Its configuration describes the mel
             spectrograms that it was trained on.
         scheduler (`SchedulerMixin`): [`FlowMatchGridEulerScheduler`] with `grid="epss"` is the original sampler; any
@@ -297,7 +300,7 @@ class TextToSpeechPipeline(DiffusionPipeline, TransformerLoraLoaderMixin):
         )
 
     def _encode_mel(self, waveform: torch.Tensor) -> torch.Tensor:
-        """A waveform `(num_samples,)` -> the mel spectrogram that the network works on, `(num_frames, mel_channels)`."""
+        """A waveform `(num_samples,)` -> what the network works on, a mel spectrogram `(num_frames, mel_channels)`."""
         config = self.transformer.config
         mel = log_mel_spectrogram(
             waveform[None],
@@ -449,8 +452,11 @@ class TextToSpeechPipeline(DiffusionPipeline, TransformerLoraLoaderMixin):
         # 2. How long it takes.
         estimates, shortest = [], []
         for speaker, text, hops in pieces:
-            # The network reads one token a frame, reference text included, and needs one frame more.
-            least = len(self.tokenizer(join_reference(speaker.text, text)).input_ids) + 1 - speaker.mel.shape[0]
+            if isinstance(self.tokenizer, PhoneTokenizer):
+                least = len(self.tokenizer(text).input_ids)
+            else:
+                # The network reads one token a frame, reference text included, and needs one frame more.
+                least = len(self.tokenizer(join_reference(speaker.text, text)).input_ids) + 1 - speaker.mel.shape[0]
             shortest.append(self.frames.samples_after_prompt(max(least, 1 + self.frames.centered)))
             new_frames = max(hops - self.frames.centered, least, 1 + self.frames.centered)
             estimates.append(self.frames.samples_after_prompt(new_frames))
@@ -538,7 +544,6 @@ class TextToSpeechPipeline(DiffusionPipeline, TransformerLoraLoaderMixin):
         prompt = passage.voice.mel
         num_new_frames = self.frames.frames_after_prompt(passage.num_samples)
         num_frames = prompt.shape[0] + num_new_frames
-        text = join_reference(passage.voice.text, passage.text)
         energy = None
         if self.transformer.config.energy_conditioning:
             # Without a contour the released models were run on zeros, for the prompt as well.
@@ -547,8 +552,24 @@ class TextToSpeechPipeline(DiffusionPipeline, TransformerLoraLoaderMixin):
         return _Infilling(
             mel=_fit_length(prompt, num_frames),
             is_known=torch.arange(num_frames) < prompt.shape[0],
-            token_ids=torch.tensor(self.tokenizer(text).input_ids),
+            token_ids=self._token_ids(passage, num_new_frames),
             energy=energy,
+        )
+
+    def _token_ids(self, passage: Passage, num_new_frames: int) -> torch.Tensor:
+        """The tokens of the reference and the new text; phones stand one for each frame."""
+        voice = passage.voice
+        if not isinstance(self.tokenizer, PhoneTokenizer):
+            return torch.tensor(self.tokenizer(join_reference(voice.text, passage.text)).input_ids)
+        frame_length_in_s = self.frames.hop_length / self.sampling_rate
+        # A contour of zeros, which the gate makes of a picture that does not count, tells nothing about the timing.
+        has_contour = passage.energy is not None and bool(passage.energy.any())
+        contour = _fit_length(passage.energy / passage.energy.max(), num_new_frames) if has_contour else None
+        return torch.cat(
+            [
+                self.tokenizer.place(voice.text, voice.mel.shape[0], frame_length_in_s, voice.energy),
+                self.tokenizer.place(passage.text, num_new_frames, frame_length_in_s, contour),
+            ]
         )
 
     def _denoise(
@@ -853,6 +874,11 @@ class TextToSpeechPipeline(DiffusionPipeline, TransformerLoraLoaderMixin):
         )
         if not isinstance(transcript, str) or not is_speakable(transcript):
             raise InputError(f"`transcript` is {transcript!r}; pass the text of the whole recording after the edit.")
+        if isinstance(self.tokenizer, PhoneTokenizer):
+            raise InputError(
+                "This network is told when each phone is spoken, which an edit does not know beforehand; edit with "
+                "one that reads letters, such as the published ones."
+            )
         self._begin_call(guidance_scale, attention_kwargs)
 
         # 2. Take the spans out of the recording and its mel spectrogram.

@@ -27,6 +27,7 @@ from transformers import CLIPTextModel, CLIPTokenizer, CLIPVisionModelWithProjec
 
 from ..errors import GenerationError, InputError
 from ..models.autoencoder_mmaudio import MMAudioMelVAE
+from ..models.encoder_conv import ConvVideoEncoder
 from ..models.encoder_synchformer import SynchformerVideoEncoder
 from ..models.transformer_mmaudio import MMAudioConditions, MMAudioTransformer1DModel
 from ..models.vocoder_bigvgan import BigVGANVocoder
@@ -62,7 +63,8 @@ class VideoToAudioPipeline(DiffusionPipeline, TransformerLoraLoaderMixin):
         text_encoder (`CLIPTextModel`, *optional*): CLIP text encoder; the states of all its tokens are used.
         image_encoder ([`CLIPFrameEncoder`] or `CLIPVisionModelWithProjection`, *optional*): CLIP image encoder: what
             is to be seen.
-        video_encoder ([`SynchformerVideoEncoder`], *optional*): Synchformer's visual branch: when it happens.
+        video_encoder ([`SynchformerVideoEncoder`] or [`ConvVideoEncoder`], *optional*): When it happens: Synchformer's
+            visual branch, or a small encoder in its place.
         transformer ([`MMAudioTransformer1DModel`]): The velocity network.
         scheduler (`SchedulerMixin`): [`FlowMatchGridEulerScheduler`] is the original sampler; any flow-matching
             scheduler serves.
@@ -94,7 +96,7 @@ class VideoToAudioPipeline(DiffusionPipeline, TransformerLoraLoaderMixin):
         tokenizer: CLIPTokenizer | None,
         text_encoder: CLIPTextModel | None,
         image_encoder: CLIPVisionModelWithProjection | None,
-        video_encoder: SynchformerVideoEncoder | None,
+        video_encoder: SynchformerVideoEncoder | ConvVideoEncoder | None,
         transformer: MMAudioTransformer1DModel,
         scheduler: SchedulerMixin,
         vae: MMAudioMelVAE | MMAudioVAE,

@@ -124,7 +124,7 @@ def resize_clip_frame(
 def resize_sync_frame(
     pixels: torch.Tensor, display_size: tuple[int, int], size: int = SYNC_FRAME_SIZE
 ) -> torch.Tensor:
-    """Resize uint8 pixels of shape `(3, height, width)` to a shorter edge of `size`; take the centre `(3, size, size)`.
+    """Resize uint8 pixels `(3, height, width)` to a shorter edge of `size` and take the centre `(3, size, size)`.
 
     Args:
         pixels: The stored pixels.

@@ -11,7 +11,6 @@
 
 import json
 import tarfile
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -60,13 +59,13 @@ class DataReport:
     Args:
         on_bad_data (`"skip"` or `"error"`): Whether a sample that cannot be used is left out or ends the work.
         used (`int`): Samples that were used.
-        reasons (`Counter`): How many were left out for which reason.
+        reasons (`dict[str, int]`): How many were left out for which reason.
         examples (`dict[str, str]`): The first sample of each reason, with what was wrong.
     """
 
     on_bad_data: str = "skip"
     used: int = 0
-    reasons: Counter = field(default_factory=Counter)
+    reasons: dict[str, int] = field(default_factory=dict)
     examples: dict[str, str] = field(default_factory=dict)
 
     def leave_out(self, sample_key: str, reason: str, detail: object = "") -> None:
@@ -80,7 +79,7 @@ class DataReport:
                 f"The sample {sample_key!r} cannot be used: {reason}. {detail} Repair it, or pass "
                 "`--on_bad_data skip`."
             )
-        self.reasons[reason] += 1
+        self.reasons[reason] = self.reasons.get(reason, 0) + 1
         self.examples.setdefault(reason, f"{sample_key}: {detail}" if str(detail) else sample_key)
 
     def __str__(self) -> str:

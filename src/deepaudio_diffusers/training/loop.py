@@ -21,9 +21,9 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import DistributedDataParallelKwargs, ProjectConfiguration
 from diffusers.training_utils import EMAModel
+from huggingface_hub.utils import tqdm
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
-from tqdm.auto import tqdm
 
 from ..errors import CheckpointError, GenerationError, InputError
 from .batches import StepBatches
@@ -124,7 +124,7 @@ class TrainingLoop:
         self.step = 0
         if args.gradient_checkpointing:
             for network in networks.values():
-                network.enable_gradient_checkpointing()
+                _enable_gradient_checkpointing(network)
         parameters = [p for network in networks.values() for p in network.parameters() if p.requires_grad]
         if not parameters:
             raise InputError("No parameter requires a gradient; there is nothing to train.")
@@ -298,6 +298,13 @@ class TrainingLoop:
         self.step = state["step"]
         _drop_log_after(self.args.output_dir / LOG_FILE, self.step)
         self.accelerator.print(f"Going on from {folder.name}.")
+
+
+def _enable_gradient_checkpointing(network: nn.Module) -> None:
+    """By the names that diffusers and transformers have for it; what is neither, such as a small head, has none."""
+    for name in ("enable_gradient_checkpointing", "gradient_checkpointing_enable"):
+        if hasattr(network, name):
+            getattr(network, name)()
 
 
 def _checkpoints(folder: Path) -> list[Path]:

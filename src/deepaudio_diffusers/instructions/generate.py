@@ -1,0 +1,352 @@
+# Copyright 2026 The deepaudio-diffusers authors.
+# SPDX-License-Identifier: Apache-2.0
+"""Instructions made from templates: endless ones to train on, and fixed files to measure with.
+
+`python -m deepaudio_diffusers.instructions.generate` writes the files of the validation and the test split.
+
+`templates/<language>/` has templates of two kinds. In all of them `[a|b]` is a choice and `{slot}` a word of
+`words.json`.
+
+- `written/<split>/<task>.txt`: whole instructions, as somebody might put them. A line that starts with `+ ` is an
+  addition, a clause that may follow any template of its file.
+- Composed: `phrases/<task>.txt` say what is wanted (`do: ` a verb phrase, `thing: ` and the shorter `bare: ` a noun
+  phrase, `state: ` what should be the case, `absence: ` what is left out), and `frames.txt`, `contrasts.txt` ("not
+  this but that") and `pairs.txt` (sound and voice) say how it is asked for.
+
+The words are common to all splits, except sentences to be spoken, topics, openings and closings. The templates are
+not: a written template is in the folder of its split, every other one belongs to a split by a hash of itself, so a new
+line never moves an old one. Phrases without a slot are words, too ("lip sync", "TTS"), and are trained on.
+"""
+
+import hashlib
+import itertools
+import json
+import random
+import re
+from collections.abc import Iterator
+from functools import cache, cached_property
+from pathlib import Path
+
+from ..models.gating_network import TASKS
+from . import LANGUAGES, SPLITS, Instruction
+
+
+TEMPLATES = Path(__file__).with_name("templates")
+
+_PRECEDENCE = ("test", "validation", "train")
+# Out of 100 templates; the rest is for training.
+_PERCENT = {"test": 20, "validation": 16}
+# Of each language and task in the files of the validation and test split.
+_NUM_COMPOSED = {"test": 150, "validation": 100}
+# Instructions made from one written template of the validation and test split.
+_NUM_OF_WRITTEN = 2
+# Of the training instructions.
+_SHARE_OF_WRITTEN = 0.35
+
+# Of the composed instructions; as many of those for a soundtrack are pairs.
+_SHARE_OF_CONTRASTS = 0.4
+
+# The tasks from which those are told apart that a contrast asks for.
+_OTHERS = {
+    "soundtrack": (),
+    "text_to_speech": ("video_to_audio", "video_to_speech"),
+    "video_to_audio": ("text_to_speech", "video_to_speech"),
+    "video_to_speech": ("text_to_speech", "video_to_audio"),
+}
+_KINDS = ("do", "thing", "bare", "state", "absence")
+
+_ADDITION_MARK = "+ "
+_CHOICE = re.compile(r"\[([^\[\]]*)\]")
+_SLOT = re.compile(r"\{(\w+)\}")
+_ROLE = re.compile(r"\{((?:sound_|voice_|other_)?(?:" + "|".join(_KINDS) + r"))\}")
+_SENTENCE_ENDS = tuple('.!?:"。!?:”')
+
+
+def split_of(key: str) -> str:
+    """The split that a template or word belongs to, by a hash of `key`: the same on every machine and forever."""
+    rank = int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big") % 100
+    for split, percent in _PERCENT.items():
+        if rank < percent:
+            return split
+        rank -= percent
+    return "train"
+
+
+def comparable(text: str) -> str:
+    """`text` without what makes no difference in meaning: case, punctuation and repeated spaces."""
+    return " ".join(re.sub(r"[^\w+{}]+|_", " ", text.casefold()).split())
+
+
+def name_of(key: str) -> str:
+    """A short name for a template."""
+    return hashlib.sha256(key.encode()).hexdigest()[:8]
+
+
+def forms_of(template: str) -> Iterator[str]:
+    """All forms of `template` that its choices allow, with their slots."""
+    parts = _CHOICE.split(template)
+    for choice in itertools.product(*(part.split("|") if i % 2 else [part] for i, part in enumerate(parts))):
+        yield comparable("".join(choice))
+
+
+def _read_lines(*path: str) -> list[str]:
+    return TEMPLATES.joinpath(*path).read_text(encoding="utf-8").splitlines()
+
+
+def _literal(template: str) -> str:
+    """What a template says without its slots."""
+    return comparable(_SLOT.sub(" ", template))
+
+
+def is_word(phrase: str) -> bool:
+    """Whether a phrase is a word or a set phrase, which all splits have in common, and no template."""
+    return not _SLOT.search(phrase) or not _literal(phrase)
+
+
+class Grammar:
+    """The templates and words of one language in one split.
+
+    Args:
+        language (`str`): One of [`LANGUAGES`].
+        split (`str`): One of [`SPLITS`].
+    """
+
+    def __init__(self, language: str, split: str):
+        self.language, self.split = language, split
+        words = json.loads(TEMPLATES.joinpath(language, "words.json").read_text(encoding="utf-8"))
+        self.words: dict[str, list[str]] = words["shared"] | {
+            slot: [value for value in values if split_of(f"{language}/{slot}/{value}") == split]
+            for slot, values in words["by_split"].items()
+        }
+        # The same words may stand in two files: the split that is named first in `_PRECEDENCE` has them.
+        earlier = _PRECEDENCE[: _PRECEDENCE.index(split)]
+        taken = set().union(*(load_grammar(language, other).skeletons for other in earlier))
+        # By task.
+        self.written: dict[str, list[str]] = {}
+        self.additions: dict[str, list[str]] = {}
+        # By task, then by kind.
+        self.phrases: dict[str, dict[str, list[str]]] = {}
+        for task in TASKS:
+            lines = _read_lines(language, "written", split, f"{task}.txt")
+            lines = [line for line in lines if taken.isdisjoint(forms_of(line))]
+            self.written[task] = [line for line in lines if not line.startswith(_ADDITION_MARK)]
+            self.additions[task] = [
+                line.removeprefix(_ADDITION_MARK) for line in lines if line not in self.written[task]
+            ]
+            self.phrases[task] = {kind: [] for kind in _KINDS}
+            for line in _read_lines(language, "phrases", f"{task}.txt"):
+                kind, phrase = line.split(": ", 1)
+                if self._has_phrase(kind, phrase) and (is_word(phrase) or taken.isdisjoint(forms_of(phrase))):
+                    self.phrases[task][kind].append(phrase)
+        self.frames, self.contrasts, self.pairs = (
+            [line for line in _read_lines(language, f"{name}.txt") if self._has(name, line)]
+            for name in ("frames", "contrasts", "pairs")
+        )
+
+    def _has(self, kind: str, line: str) -> bool:
+        # A frame without words of its own belongs to all.
+        return not _literal(line) or split_of(f"{self.language}/{kind}/{line}") == self.split
+
+    def _has_phrase(self, kind: str, phrase: str) -> bool:
+        if is_word(phrase):
+            # Words and set phrases: known to training, and in the other splits only beside a held-out phrase or frame.
+            return self.split == "train" or kind in ("bare", "absence")
+        return split_of(f"{self.language}/{kind}/{phrase}") == self.split
+
+    @cached_property
+    def skeletons(self) -> set[str]:
+        """What the templates of this split say, with their slots: for splits to be kept apart."""
+        lines = [line for task in TASKS for line in self.written[task]]
+        lines += [
+            phrase
+            for kinds in self.phrases.values()
+            for phrases in kinds.values()
+            for phrase in phrases
+            if not is_word(phrase)
+        ]
+        return {form for line in lines for form in forms_of(line)}
+
+    def choose(self, template: str, generator: random.Random) -> str:
+        """`template` with its choices made."""
+        return _CHOICE.sub(lambda match: generator.choice(match[1].split("|")), template)
+
+    def fill(self, template: str, generator: random.Random) -> str:
+        """`template` with its choices made and its slots filled."""
+        text = self.choose(template, generator)
+        # Words may have slots themselves.
+        while _SLOT.search(text):
+            text = _SLOT.sub(lambda match: generator.choice(self.words[match[1]]), text)
+        return " ".join(text.split())
+
+    def compose(self, task: str, generator: random.Random) -> tuple[str, str]:
+        """A template for `task`, put together of a frame and phrases, and the names of its parts."""
+        frames = self.frames
+        if generator.random() < _SHARE_OF_CONTRASTS:
+            frames = self.pairs if task == "soundtrack" else self.contrasts
+        others = list(_OTHERS[task])
+        generator.shuffle(others)
+        parts: list[str] = []
+
+        def phrase(match: re.Match[str]) -> str:
+            match match[1].split("_"):
+                case ["sound", kind]:
+                    source = "video_to_audio"
+                case ["voice", kind]:
+                    source = "video_to_speech"
+                case ["other", kind]:
+                    # A frame with two others means two different ones where there are two.
+                    source = others[0]
+                    others.reverse()
+                case [kind]:
+                    source = task
+            parts.append(generator.choice(self.phrases[source][kind]))
+            return parts[-1]
+
+        # Not every task has phrases of every kind in every split.
+        frame = generator.choice(frames)
+        while not self._can_fill(frame, task):
+            frame = generator.choice(frames)
+        text = _ROLE.sub(phrase, frame)
+        return text, "+".join(name_of(part) for part in (frame, *parts))
+
+    def _can_fill(self, frame: str, task: str) -> bool:
+        sources = {"sound": ["video_to_audio"], "voice": ["video_to_speech"], "other": _OTHERS[task]}
+        for role in _ROLE.findall(frame):
+            owner, _, kind = role.rpartition("_")
+            if not all(self.phrases[source][kind] for source in sources.get(owner, [task])):
+                return False
+        return True
+
+    def dress(self, text: str, task: str, generator: random.Random) -> str:
+        """`text`, sometimes with an addition of the task, an opening, a closing, or in a plainer style."""
+        if generator.random() < 0.25:
+            text = self._join(text, self.fill(generator.choice(self.additions[task]), generator))
+        if generator.random() < 0.15:
+            opening = generator.choice(self.words["prefix"])
+            text = f"{opening} {text}" if self.language == "en" else f"{opening}{text}"
+        if generator.random() < 0.15:
+            text = self._join(text, generator.choice(self.words["suffix"]))
+        return self._restyle(text, generator)
+
+    def _join(self, first: str, second: str) -> str:
+        if self.language == "en":
+            return f"{first if first.endswith(_SENTENCE_ENDS) else f'{first}.'} {second}"
+        return f"{first if first.endswith(_SENTENCE_ENDS) else f'{first}。'}{second}"
+
+    def _restyle(self, text: str, generator: random.Random) -> str:
+        style = generator.random()
+        if style < 0.6:
+            return text
+        if self.language == "zh":
+            # Without the final stop; with half-width punctuation; with spaces in place of punctuation.
+            if style < 0.75:
+                return text.rstrip("。!")
+            if style < 0.9:
+                return text.translate(str.maketrans(",。!?:“”", ',.!?:""'))
+            return re.sub("[,。!:]", " ", text).strip()
+        if style < 0.75:
+            return text.lower()
+        if style < 0.85:
+            return text.rstrip(".!")
+        if style < 0.95:
+            capitalised = text[0].upper() + text[1:]
+            return capitalised if text.endswith(_SENTENCE_ENDS) else f"{capitalised}."
+        return text.upper()
+
+
+@cache
+def load_grammar(language: str, split: str) -> Grammar:
+    """The [`Grammar`] of one language in one split."""
+    return Grammar(language, split)
+
+
+def held_out_skeletons(language: str) -> set[str]:
+    """What only the templates of the validation and the test split may say, with slots."""
+    return set().union(*(load_grammar(language, split).skeletons for split in SPLITS if split != "train"))
+
+
+def training_instructions(num: int, seed: int) -> Iterator[Instruction]:
+    """Instructions to train on, tasks and languages equally often.
+
+    Args:
+        num (`int`): How many.
+        seed (`int`): The same seed gives the same instructions.
+
+    Yields:
+        `Instruction`: None of them is one that a template of the other splits can say.
+    """
+    grammars = {language: load_grammar(language, "train") for language in LANGUAGES}
+    held_out = {language: held_out_skeletons(language) for language in LANGUAGES}
+    for i in range(num):
+        language = LANGUAGES[i % len(LANGUAGES)]
+        task = TASKS[i // len(LANGUAGES) % len(TASKS)]
+        grammar, generator = grammars[language], random.Random(f"{seed}/{i}")
+        template, parts = training_template(grammar, held_out[language], task, generator)
+        text = grammar.dress(grammar.fill(template, generator), task, generator)
+        yield Instruction(text, task, language, parts)
+
+
+def training_template(grammar: Grammar, held_out: set[str], task: str, generator: random.Random) -> tuple[str, str]:
+    """A template for `task` without choices that is none of `held_out`, and the names of its parts."""
+    while True:
+        if generator.random() < _SHARE_OF_WRITTEN:
+            template = generator.choice(grammar.written[task])
+            parts = f"written/{name_of(template)}"
+        else:
+            template, parts = grammar.compose(task, generator)
+            parts = f"composed/{parts}"
+        template = grammar.choose(template, generator)
+        if comparable(template) not in held_out:
+            return template, parts
+
+
+def held_out_instructions(split: str) -> list[Instruction]:
+    """All instructions of the validation or test split, the same at each call.
+
+    Args:
+        split (`str`): `"validation"` or `"test"`.
+
+    Returns:
+        `list[Instruction]`: By language, task and kind of template.
+    """
+    result: list[Instruction] = []
+    seen: set[str] = set()
+
+    def add(text: str, task: str, language: str, family: str) -> bool:
+        is_new = comparable(text) not in seen
+        if is_new:
+            seen.add(comparable(text))
+            result.append(Instruction(text, task, language, family))
+        return is_new
+
+    for language, task in itertools.product(LANGUAGES, TASKS):
+        grammar = load_grammar(language, split)
+        for template in grammar.written[task]:
+            # Seeded by the template alone, so that lines can be added elsewhere without changing these.
+            generator = random.Random(f"{language}/{task}/{template}")
+            # The plain form first, which every template has.
+            add(grammar.fill(template, generator), task, language, f"written/{name_of(template)}")
+            for _ in range(_NUM_OF_WRITTEN - 1):
+                text = grammar.dress(grammar.fill(template, generator), task, generator)
+                add(text, task, language, f"written/{name_of(template)}")
+        wanted, generator = _NUM_COMPOSED[split], random.Random(f"{split}/{language}/{task}")
+        while wanted:
+            template, parts = grammar.compose(task, generator)
+            text = grammar.dress(grammar.fill(template, generator), task, generator)
+            wanted -= add(text, task, language, f"composed/{parts}")
+    return result
+
+
+def main() -> None:
+    for split in SPLITS:
+        if split == "train":
+            continue
+        instructions = held_out_instructions(split)
+        path = Path(__file__).with_name(f"{split}.jsonl")
+        lines = [json.dumps(instruction._asdict(), ensure_ascii=False) + "\n" for instruction in instructions]
+        path.write_text("".join(lines), encoding="utf-8")
+        print(f"{path.name}: {len(instructions)} instructions, {path.stat().st_size / 1000:.0f} kB")
+
+
+if __name__ == "__main__":
+    main()

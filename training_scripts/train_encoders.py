@@ -1,0 +1,266 @@
+# Copyright 2026 The deepaudio-diffusers authors.
+# SPDX-License-Identifier: Apache-2.0
+"""Trains the encoders of video, frames and text that stage 1 sees and reads through, where none are pretrained.
+
+    accelerate launch training_scripts/train_encoders.py --preset tiny --mixed_precision bf16 \\
+        --data my-clips/train --validation_data my-clips/validation --output_dir my-encoders
+
+Data are clips with pictures, sound and, in their metadata, a `prompt`; `classes`, the things that sound, makes the
+training on prompts a little better. The output folder gets `tokenizer`, `text_encoder`, `image_encoder` and
+`video_encoder`, which are components of VideoToAudioPipeline, and `heads.safetensors`
+(deepaudio_diffusers.training.encoders.EncoderHeads): with the video encoder it regresses a mel spectrogram from
+pictures alone, which says how much of the timing a generator gets from its features.
+
+How well the video encoder does decides about all that is trained on its features: `energy_r` of the validation should
+be 0.92 or more before stage 1 begins. `--preset full` has the sizes of the published networks, which were trained on
+far more data than one has; `--pretrained` trains published or own ones further.
+"""
+
+import argparse
+import json
+from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+from torch import nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.data import default_collate
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer, CLIPVisionConfig
+
+from deepaudio_diffusers import CLIPFrameEncoder, ConvVideoEncoder, SynchformerVideoEncoder
+from deepaudio_diffusers.training.arguments import add_training_arguments
+from deepaudio_diffusers.training.codec import evenly_spaced
+from deepaudio_diffusers.training.data import DataReport
+from deepaudio_diffusers.training.encoders import (
+    EncoderHeads,
+    SegmentDataset,
+    cache_clips,
+    encoder_loss,
+    learn_clip_tokenizer,
+    set_mel_statistics,
+    validate_encoders,
+)
+from deepaudio_diffusers.training.hub import save_and_push
+from deepaudio_diffusers.training.loop import TrainingLoop, make_accelerator
+from deepaudio_diffusers.training.part_cache import PartCache
+from deepaudio_diffusers.training.pictures import save_spectrograms
+from deepaudio_diffusers.training.presets import TINY
+
+
+VIDEO_ENCODERS = {"tiny": ConvVideoEncoder, "full": SynchformerVideoEncoder}
+# Configurations of the networks. Those of CLIP are DFN5B-CLIP-ViT-H-14-384's, as MMAudio uses it.
+SIZES = {
+    "tiny": TINY,
+    "full": {
+        "video_encoder": {},
+        "image_encoder": {
+            "hidden_size": 1280,
+            "intermediate_size": 5120,
+            "num_hidden_layers": 32,
+            "num_attention_heads": 16,
+            "image_size": 384,
+            "patch_size": 14,
+            "projection_dim": 1024,
+        },
+        "text_encoder": {
+            "hidden_size": 1024,
+            "intermediate_size": 4096,
+            "num_hidden_layers": 24,
+            "num_attention_heads": 16,
+            "max_position_embeddings": 77,
+            "projection_dim": 1024,
+        },
+    },
+}
+FULL_DEFAULTS = {
+    "train_batch_size": 64,
+    "max_train_steps": 100_000,
+    "learning_rate": 1e-4,
+    "lr_scheduler": "cosine",
+    "lr_warmup_steps": 2000,
+    "adam_betas": (0.9, 0.98),
+    "adam_weight_decay": 0.05,
+    "max_grad_norm": 1.0,
+    "ema_decay": 0.999,
+}
+TINY_DEFAULTS = FULL_DEFAULTS | {
+    "max_train_steps": 5000,
+    "learning_rate": 1e-3,
+    "lr_warmup_steps": 200,
+    "adam_weight_decay": 0.02,
+    "ema_decay": 0.998,
+}
+VALIDATION_CLIPS = 96
+VALIDATION_PICTURES = 8
+# The statistics of mels settle long before all clips were seen.
+STATISTICS_CLIPS = 1000
+
+MODEL_CARD = """---
+library_name: deepaudio-diffusers
+tags: [audio, video]
+---
+# Encoders of video, frames and text
+
+Trained by `training_scripts/train_encoders.py` of deepaudio-diffusers for {steps} steps of {batch_size} segments, from
+{start}. The video encoder was trained to regress the mel spectrograms of its clips; it is not Synchformer but for its
+architecture.
+"""
+
+
+def parse_args(input_args: Sequence[str] | None = None) -> argparse.Namespace:
+    choice = argparse.ArgumentParser(add_help=False)
+    choice.add_argument("--preset", choices=list(SIZES), default="full")
+    chosen, _ = choice.parse_known_args(input_args)
+
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    group = parser.add_argument_group("networks")
+    group.add_argument(
+        "--preset",
+        choices=list(SIZES),
+        default="full",
+        help="Sizes of the networks and defaults of the training; the help shows those of the chosen one.",
+    )
+    group.add_argument(
+        "--pretrained",
+        metavar="NAME_OR_FOLDER",
+        help="Begin from the encoders and the tokenizer of a pipeline, or of an output folder of this script.",
+    )
+    group = parser.add_argument_group("data")
+    group.add_argument(
+        "--data",
+        nargs="+",
+        required=True,
+        metavar="SOURCE",
+        help="Clips: folders with metadata.jsonl, folders with *.tar shards, or names of data sets on the Hub.",
+    )
+    group.add_argument(
+        "--validation_data", nargs="+", metavar="SOURCE", help="The same, for validation; none without it."
+    )
+    group.add_argument(
+        "--on_bad_data",
+        choices=("skip", "error"),
+        default="skip",
+        help="Leave out and count what cannot be used, or end (default: %(default)s).",
+    )
+    group.add_argument(
+        "--cache_dir",
+        type=Path,
+        help="Where decoded frames are kept, which take 0.9 MB for a clip of 4 s with the tiny preset and 60 MB for "
+        "one of 8 s with the full one; 'cache' in the output folder by default.",
+    )
+    add_training_arguments(parser, **(TINY_DEFAULTS if chosen.preset == "tiny" else FULL_DEFAULTS))
+    return parser.parse_args(input_args)
+
+
+def frame_sizes(args: argparse.Namespace) -> tuple[int, int]:
+    """Sizes of the frames of the image and of the video encoder, without loading them."""
+    if args.pretrained is None:
+        sizes = SIZES[args.preset]
+        return CLIPVisionConfig(**sizes["image_encoder"]).image_size, sizes["video_encoder"].get("image_size", 224)
+    config = ConvVideoEncoder.load_config(args.pretrained, subfolder="video_encoder")
+    return CLIPVisionConfig.from_pretrained(args.pretrained, subfolder="image_encoder").image_size, config[
+        "image_size"
+    ]
+
+
+def make_networks(args: argparse.Namespace, cache: PartCache) -> tuple[dict[str, nn.Module], CLIPTokenizer]:
+    """The encoders, pretrained or random, with their heads, and the tokenizer."""
+    torch.manual_seed(args.seed)
+    if args.pretrained is not None:
+        tokenizer = CLIPTokenizer.from_pretrained(args.pretrained, subfolder="tokenizer")
+        config = ConvVideoEncoder.load_config(args.pretrained, subfolder="video_encoder")
+        video_encoder_class = {cls.__name__: cls for cls in VIDEO_ENCODERS.values()}[config["_class_name"]]
+        video_encoder = video_encoder_class.from_pretrained(args.pretrained, subfolder="video_encoder")
+        image_encoder = CLIPFrameEncoder.from_pretrained(args.pretrained, subfolder="image_encoder")
+        text_encoder = CLIPTextModel.from_pretrained(args.pretrained, subfolder="text_encoder")
+    else:
+        sizes = SIZES[args.preset]
+        tokenizer = learn_clip_tokenizer(
+            [metadata["prompt"] for metadata in cache.metadata], sizes["text_encoder"]["max_position_embeddings"]
+        )
+        video_encoder = VIDEO_ENCODERS[args.preset](**sizes["video_encoder"])
+        image_encoder = CLIPFrameEncoder(CLIPVisionConfig(**sizes["image_encoder"]))
+        text_config = CLIPTextConfig(
+            vocab_size=len(tokenizer),
+            bos_token_id=tokenizer.bos_token_id,
+            eos_token_id=tokenizer.eos_token_id,
+            pad_token_id=tokenizer.pad_token_id,
+            **sizes["text_encoder"],
+        )
+        text_encoder = CLIPTextModel(text_config)
+    heads = EncoderHeads(
+        video_encoder.config.hidden_size, text_encoder.config.hidden_size, image_encoder.config.projection_dim
+    )
+    indices = evenly_spaced(len(cache), STATISTICS_CLIPS)
+    set_mel_statistics(heads, [cache.array("mel", index) for index in indices])
+    networks = {
+        "video_encoder": video_encoder,
+        "image_encoder": image_encoder,
+        "text_encoder": text_encoder,
+        "heads": heads,
+    }
+    return networks, tokenizer
+
+
+def main(args: argparse.Namespace) -> None:
+    accelerator = make_accelerator(args)
+    report, validation_report = DataReport(args.on_bad_data), DataReport(args.on_bad_data)
+    cache_dir = args.cache_dir or args.output_dir / "cache"
+    sizes = frame_sizes(args)
+    with accelerator.main_process_first():
+        cache = cache_clips(cache_dir / "train-clips", args.data, *sizes, report)
+        validation_cache = None
+        if args.validation_data:
+            validation_cache = cache_clips(
+                cache_dir / "validation-clips", args.validation_data, *sizes, validation_report
+            )
+    accelerator.print(f"Training data: {report}")
+    if validation_cache is not None:
+        accelerator.print(f"Validation data: {validation_report}")
+    if accelerator.is_main_process:
+        reports = {"train": asdict(report), "validation": asdict(validation_report)}
+        (args.output_dir / "data_report.json").write_text(json.dumps(reports, indent=2), encoding="utf-8")
+
+    networks, tokenizer = make_networks(args, cache)
+
+    def validate(networks: dict[str, nn.Module], step: int, folder: Path) -> dict[str, float]:
+        indices = evenly_spaced(len(validation_cache), VALIDATION_CLIPS)
+        figures, pictures = validate_encoders(networks, validation_cache, indices, tokenizer)
+        for index, spectrograms in enumerate(pictures[:VALIDATION_PICTURES]):
+            save_spectrograms(folder / f"spectrogram-{index}.png", spectrograms)
+        return figures
+
+    dataset = SegmentDataset(cache, tokenizer)
+    loop = TrainingLoop(
+        args,
+        accelerator,
+        networks,
+        encoder_loss,
+        dataset,
+        [1] * len(dataset),
+        default_collate,
+        validate if validation_cache is not None else None,
+        bucket_batches=1,
+    )
+    # The groups of divided attention are so small that PyTorch's fused attention, in bfloat16 on a CPU, takes seven
+    # times as long in the backward pass as plain matrix products.
+    is_cpu = accelerator.device.type == "cpu"
+    with sdpa_kernel(SDPBackend.MATH) if is_cpu else nullcontext():
+        loop.run()
+    if accelerator.is_main_process:
+        tokenizer.save_pretrained(args.output_dir / "tokenizer")
+        for name in ("text_encoder", "image_encoder", "video_encoder"):
+            networks[name].save_pretrained(args.output_dir / name)
+        networks["heads"].save(args.output_dir)
+        card = MODEL_CARD.format(
+            steps=args.max_train_steps,
+            batch_size=args.train_batch_size * accelerator.num_processes * args.gradient_accumulation_steps,
+            start=args.pretrained or "random weights",
+        )
+        save_and_push(args, accelerator, args.output_dir, card)
+
+
+if __name__ == "__main__":
+    main(parse_args())

@@ -1,0 +1,366 @@
+# Copyright 2026 The deepaudio-diffusers authors.
+# SPDX-License-Identifier: Apache-2.0
+"""Trains the gating network of DeepAudio-V1, which reads from an instruction what to make (stage 3 of 4).
+
+    accelerate launch training_scripts/train_stage3_mof.py --text_encoder google/flan-t5-base --output_dir my-gate
+
+begins from the encoder of FLAN-T5 and learns from the instructions that deepaudio_diffusers brings along. Batches of
+32, 5000 steps and a learning rate from 1e-4 to 1e-6 are those of the paper (https://arxiv.org/abs/2503.22265).
+
+    python training_scripts/train_stage3_mof.py --preset tiny --output_dir my-gate
+
+trains a small gate from nothing, on a CPU and without a download.
+
+The gate is written to `my-gate/gate`, its tokenizer to `my-gate/gate_tokenizer`, and how well it reads the validation
+instructions to `my-gate/report.json`. `python benchmarks/gate_report.py my-gate` measures it on the test instructions.
+"""
+
+import argparse
+import csv
+import json
+import random
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from accelerate.utils import set_seed
+from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+from torch import nn
+from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast, T5Config
+
+from deepaudio_diffusers.errors import InputError
+from deepaudio_diffusers.instructions import Instruction, load_instructions
+from deepaudio_diffusers.instructions.evaluate import read_tasks, report
+from deepaudio_diffusers.instructions.generate import training_instructions
+from deepaudio_diffusers.models.gating_network import TASKS, MoFGatingConfig, MoFGatingNetwork
+from deepaudio_diffusers.training.arguments import add_training_arguments
+from deepaudio_diffusers.training.data import DataReport
+from deepaudio_diffusers.training.hub import save_and_push
+from deepaudio_diffusers.training.loop import TrainingLoop, make_accelerator
+
+
+# What `--preset tiny` builds: under 4 MB in half precision.
+TINY_TEXT_CONFIG = {
+    "d_model": 128,
+    "d_kv": 32,
+    "d_ff": 256,
+    "num_layers": 2,
+    "num_heads": 4,
+    "feed_forward_proj": "gated-gelu",
+}
+TINY_VOCAB_SIZE = 4096
+# T5 begins with embeddings of standard deviation 1, which steps of a training this short hardly move.
+TINY_EMBEDDING_SCALE = 0.1
+# From which its tokenizer is learnt; more change nothing.
+NUM_TOKENIZER_INSTRUCTIONS = 50_000
+# Arguments that it changes. Weights that begin at random need larger steps than trained ones, and more of them.
+TINY_DEFAULTS = {
+    "text_encoder": None,
+    "train_batch_size": 64,
+    "max_train_steps": 5000,
+    "learning_rate": 2e-3,
+    "final_learning_rate": 1e-5,
+    "lr_warmup_steps": 200,
+    "ema_decay": 0.999,
+    "mlp_hidden_size": 128,
+    "label_smoothing": 0.02,
+    "num_train_instructions": 200_000,
+    "validation_steps": 1000,
+    "checkpointing_steps": 1000,
+}
+# Longer instructions are cut.
+MAX_TOKENS = 512
+
+
+def parse_args(input_args: Sequence[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    group = parser.add_argument_group("the gate")
+    group.add_argument(
+        "--preset",
+        choices=("tiny", "full"),
+        default="full",
+        help="'tiny' builds a gate of about a million weights and its tokenizer from the training data alone, and "
+        f"changes the defaults of {', '.join(f'--{name}' for name in TINY_DEFAULTS)}.",
+    )
+    group.add_argument(
+        "--text_encoder",
+        default="google/flan-t5-base",
+        help="Folder or name on the Hub of a T5, whose encoder gets a new MLP (default: %(default)s).",
+    )
+    group.add_argument(
+        "--pretrained", type=Path, help="An `--output_dir` of this script: train its gate further instead."
+    )
+    group.add_argument("--mlp_hidden_size", type=int, default=256, help="Width of the MLP (default: %(default)s).")
+    group.add_argument("--mlp_dropout", type=float, default=0.1, help="Dropout before each layer of the MLP.")
+    group.add_argument("--freeze_text_encoder", action="store_true", help="Train the MLP alone.")
+
+    group = parser.add_argument_group("data")
+    group.add_argument(
+        "--data",
+        type=Path,
+        help="Your own instructions, .jsonl or .csv, with the columns `text` and `label`, one of "
+        f"{', '.join(TASKS)}, and maybe `language`. By default they are made from the package's templates.",
+    )
+    group.add_argument(
+        "--validation_data", type=Path, help="The same, for validation. By default the package's validation split."
+    )
+    group.add_argument(
+        "--on_bad_data",
+        choices=("skip", "error"),
+        default="error",
+        help="What to do about rows that cannot be used (default: %(default)s).",
+    )
+    group.add_argument(
+        "--num_train_instructions",
+        type=int,
+        help="How many are made from the templates; by default as many as all steps use, none of them twice.",
+    )
+    group.add_argument(
+        "--typo_probability", type=float, default=0.1, help="Part of the training instructions that get typing errors."
+    )
+    group.add_argument("--label_smoothing", type=float, default=0.0, help="Of the cross-entropy.")
+    add_training_arguments(
+        parser,
+        train_batch_size=32,
+        max_train_steps=5000,
+        learning_rate=1e-4,
+        lr_scheduler="linear",
+        lr_warmup_steps=1000,
+        final_learning_rate=1e-6,
+        adam_weight_decay=0.0,
+        ema_decay=0.0,
+    )
+    # Looked at first, because it changes the defaults of other arguments.
+    if parser.parse_known_args(input_args)[0].preset == "tiny":
+        parser.set_defaults(**TINY_DEFAULTS)
+    return parser.parse_args(input_args)
+
+
+def read_instructions(path: Path, data_report: DataReport) -> list[Instruction]:
+    """
+    Instructions from a .jsonl or .csv file.
+
+    Raises:
+        InputError: If there is no such file, it is of another kind, or no row of it can be used.
+    """
+    if path.suffix not in (".jsonl", ".csv") or not path.is_file():
+        raise InputError(f"{path} is no .jsonl or .csv file with instructions; pass one that is there.")
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        is_csv = path.suffix == ".csv"
+        rows = list(csv.DictReader(file)) if is_csv else [json.loads(line) for line in file if line.strip()]
+    instructions = []
+    for number, row in enumerate(rows, start=1):
+        text, label = row.get("text"), row.get("label")
+        if not isinstance(text, str) or label not in TASKS:
+            reason = "no text in the column `text`" if not isinstance(text, str) else f"`label` is none of {TASKS}"
+            data_report.leave_out(f"{path.name}, row {number}", reason, row)
+            continue
+        instructions.append(Instruction(text, label, row.get("language") or "unknown", "given"))
+    if not instructions:
+        raise InputError(f"{path.name} has no rows that can be used.")
+    data_report.used += len(instructions)
+    return instructions
+
+
+def add_typos(text: str, generator: random.Random) -> str:
+    """`text` with a typing error in about every twentieth character, one at least."""
+    characters = list(text)
+    for _ in range(1 + len(characters) // 20):
+        if len(characters) < 2:
+            break
+        i = generator.randrange(len(characters) - 1)
+        match generator.randrange(3):
+            case 0:
+                del characters[i]
+            case 1:
+                characters[i], characters[i + 1] = characters[i + 1], characters[i]
+            case 2:
+                characters.insert(i, characters[i])
+    return "".join(characters)
+
+
+def train_tokenizer(texts: Sequence[str]) -> PreTrainedTokenizerFast:
+    """
+    A byte-level BPE tokenizer learnt from `texts`, with T5's special tokens.
+
+    Case and the width of characters make no difference to it. A Chinese character is never joined to another one, so
+    that a word is the same tokens wherever it stands. No character is unknown: a rare one is spelt in bytes.
+    """
+    special_tokens = ["<pad>", "</s>", "<unk>"]
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.normalizer = normalizers.Sequence([normalizers.NFKC(), normalizers.Lowercase()])
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.Split(Regex(r"[\u3400-\u9fff]"), "isolated"), pre_tokenizers.ByteLevel(add_prefix_space=False)]
+    )
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.train_from_iterator(
+        texts,
+        trainers.BpeTrainer(
+            vocab_size=TINY_VOCAB_SIZE,
+            special_tokens=special_tokens,
+            initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+            show_progress=False,
+        ),
+    )
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="$A </s>", special_tokens=[("</s>", special_tokens.index("</s>"))]
+    )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        pad_token="<pad>",
+        eos_token="</s>",
+        unk_token="<unk>",
+        model_max_length=MAX_TOKENS,
+    )
+
+
+def build_gate(args: argparse.Namespace, texts: Sequence[str]) -> tuple[MoFGatingNetwork, PreTrainedTokenizerBase]:
+    """The gate to begin with, in float32, and its tokenizer."""
+    if args.pretrained is not None:
+        gate = MoFGatingNetwork.from_pretrained(args.pretrained / "gate", dtype=torch.float32)
+        return gate, AutoTokenizer.from_pretrained(args.pretrained / "gate_tokenizer")
+    if args.preset == "tiny":
+        tokenizer = train_tokenizer(texts[:NUM_TOKENIZER_INSTRUCTIONS])
+        text_config = T5Config(vocab_size=len(tokenizer), **TINY_TEXT_CONFIG)
+        gate = MoFGatingNetwork(MoFGatingConfig(text_config, args.mlp_hidden_size, args.mlp_dropout))
+        with torch.no_grad():
+            gate.get_input_embeddings().weight.mul_(TINY_EMBEDDING_SCALE)
+        return gate, tokenizer
+    gate = MoFGatingNetwork.from_t5_encoder(
+        args.text_encoder, args.mlp_hidden_size, args.mlp_dropout, dtype=torch.float32
+    )
+    return gate, AutoTokenizer.from_pretrained(args.text_encoder)
+
+
+def prepare_items(
+    instructions: Sequence[Instruction], tokenizer: PreTrainedTokenizerBase, args: argparse.Namespace
+) -> list[tuple[list[int], int]]:
+    """The tokens of each instruction, some of them with typing errors, and the number of its task."""
+    generator = random.Random(args.seed)
+    texts = [
+        add_typos(each.text, generator) if generator.random() < args.typo_probability else each.text
+        for each in instructions
+    ]
+    tokens = tokenizer(texts, truncation=True, max_length=MAX_TOKENS).input_ids
+    return [(ids, TASKS.index(each.label)) for ids, each in zip(tokens, instructions, strict=True)]
+
+
+def make_collate(pad_token_id: int) -> Any:
+    def collate(items: list[tuple[list[int], int]]) -> dict[str, torch.Tensor]:
+        ids = [torch.tensor(tokens) for tokens, _ in items]
+        return {
+            "input_ids": nn.utils.rnn.pad_sequence(ids, batch_first=True, padding_value=pad_token_id),
+            "attention_mask": nn.utils.rnn.pad_sequence([torch.ones_like(each) for each in ids], batch_first=True),
+            "labels": torch.tensor([label for _, label in items]),
+        }
+
+    return collate
+
+
+def build_model_card(args: argparse.Namespace, figures: dict[str, Any]) -> str:
+    """The README.md of a trained gate."""
+    if args.pretrained is not None:
+        origin = f"Training began from the gate `{args.pretrained.name}`, whose terms it keeps."
+    elif args.preset == "tiny":
+        origin = "All weights and the tokenizer come from the training data alone."
+    else:
+        origin = f"The text encoder began as that of `{args.text_encoder}`, whose terms it keeps."
+    source = "the instructions of deepaudio_diffusers" if args.data is None else f"`{args.data.name}`"
+    overall = figures["all"]
+    return f"""---
+library_name: transformers
+pipeline_tag: text-classification
+tags: [deepaudio-diffusers, deepaudio-v1, gating-network]
+---
+
+# Gating network for DeepAudio-V1
+
+Reads from an instruction which of {", ".join(f"`{task}`" for task in TASKS)} it asks for
+([arXiv 2503.22265](https://arxiv.org/abs/2503.22265)). {origin}
+
+```python
+from deepaudio_diffusers.models.gating_network import MoFGatingNetwork
+from transformers import AutoTokenizer
+
+gate = MoFGatingNetwork.from_pretrained(folder, subfolder="gate")
+tokenizer = AutoTokenizer.from_pretrained(folder, subfolder="gate_tokenizer")
+tokens = tokenizer("Dub the actor and add some rain", return_tensors="pt")
+print(gate(tokens.input_ids, tokens.attention_mask).probabilities)
+```
+
+## Training
+
+`training_scripts/train_stage3_mof.py`: {source}, {args.max_train_steps} steps of {args.train_batch_size} instructions
+on each process, learning rate {args.learning_rate:g} to {args.final_learning_rate:g}, seed {args.seed}. It reads
+{overall["num_right"]} of {overall["num"]} validation instructions right; `report.json` has more figures.
+
+## Limits
+
+It answers every text with one of its tasks, also one that asks for none of them: look at the probabilities, and let
+people name the task themselves. It knows the languages of its training data only.
+"""
+
+
+def main(args: argparse.Namespace) -> None:
+    accelerator = make_accelerator(args)
+    set_seed(args.seed)
+
+    # Instructions.
+    data_report = DataReport(args.on_bad_data)
+    if args.data is not None:
+        instructions = read_instructions(args.data, data_report)
+    else:
+        items_per_step = args.train_batch_size * args.gradient_accumulation_steps * accelerator.num_processes
+        num = args.num_train_instructions or args.max_train_steps * items_per_step
+        instructions = list(training_instructions(num, args.seed))
+        data_report.used += num
+    if args.validation_data is not None:
+        validation_instructions = read_instructions(args.validation_data, data_report)
+    else:
+        validation_instructions = load_instructions("validation")
+    accelerator.print(data_report)
+    accelerator.print(dict(Counter(instruction.label for instruction in instructions)))
+
+    # Gate.
+    gate, tokenizer = build_gate(args, [instruction.text for instruction in instructions])
+    gate.text_encoder.requires_grad_(not args.freeze_text_encoder)
+    items = prepare_items(instructions, tokenizer, args)
+
+    def loss(networks: dict[str, nn.Module], batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, dict[str, Any]]:
+        logits = networks["gate"](batch["input_ids"], batch["attention_mask"]).logits.float()
+        value = F.cross_entropy(logits, batch["labels"], label_smoothing=args.label_smoothing)
+        return value, {"accuracy": (logits.argmax(-1) == batch["labels"]).float().mean()}
+
+    def validate(networks: dict[str, nn.Module], step: int, folder: Path) -> dict[str, float]:
+        tasks, _ = read_tasks(networks["gate"], tokenizer, [each.text for each in validation_instructions])
+        figures = report(validation_instructions, tasks)
+        (folder / "report.json").write_text(json.dumps(figures, indent=1), encoding="utf-8")
+        by_kind = {f"accuracy_{kind}": value["accuracy"] for kind, value in figures["by_kind"].items()}
+        return {"accuracy": figures["all"]["accuracy"], **by_kind}
+
+    loop = TrainingLoop(
+        args,
+        accelerator,
+        {"gate": gate},
+        loss,
+        items,
+        [len(tokens) for tokens, _ in items],
+        make_collate(tokenizer.pad_token_id),
+        validate,
+    )
+    loop.run()
+
+    if accelerator.is_main_process:
+        gate.eval().save_pretrained(args.output_dir / "gate")
+        tokenizer.save_pretrained(args.output_dir / "gate_tokenizer")
+        tasks, _ = read_tasks(gate, tokenizer, [each.text for each in validation_instructions])
+        figures = report(validation_instructions, tasks)
+        (args.output_dir / "report.json").write_text(json.dumps(figures, indent=1), encoding="utf-8")
+        save_and_push(args, accelerator, args.output_dir, build_model_card(args, figures))
+
+
+if __name__ == "__main__":
+    main(parse_args())
