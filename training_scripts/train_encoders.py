@@ -12,8 +12,9 @@ training on prompts a little better. The output folder gets `tokenizer`, `text_e
 pictures alone, which says how much of the timing a generator gets from its features.
 
 How well the video encoder does decides about all that is trained on its features: `energy_r` of the validation should
-be 0.92 or more before stage 1 begins. `--preset full` has the sizes of the published networks, which were trained on
-far more data than one has; `--pretrained` trains published or own ones further.
+be 0.92 or more before stage 1 begins. With `--preset tiny` it is a convolutional network, which learns from hours of
+video what a transformer does not. `--preset full` has the sizes of the published networks, which were trained on far
+more data than one has; `--pretrained` trains published or own ones further.
 """
 
 import argparse
@@ -104,8 +105,8 @@ tags: [audio, video]
 # Encoders of video, frames and text
 
 Trained by `training_scripts/train_encoders.py` of deepaudio-diffusers for {steps} steps of {batch_size} segments, from
-{start}. The video encoder was trained to regress the mel spectrograms of its clips; it is not Synchformer but for its
-architecture.
+{start}. The video encoder was trained to regress the mel spectrograms of its clips, not to tell whether pictures and
+sound are in time, as Synchformer is.
 """
 
 
@@ -160,9 +161,8 @@ def frame_sizes(args: argparse.Namespace) -> tuple[int, int]:
         sizes = SIZES[args.preset]
         return CLIPVisionConfig(**sizes["image_encoder"]).image_size, sizes["video_encoder"].get("image_size", 224)
     config = ConvVideoEncoder.load_config(args.pretrained, subfolder="video_encoder")
-    return CLIPVisionConfig.from_pretrained(args.pretrained, subfolder="image_encoder").image_size, config[
-        "image_size"
-    ]
+    image_config = CLIPVisionConfig.from_pretrained(args.pretrained, subfolder="image_encoder")
+    return image_config.image_size, config["image_size"]
 
 
 def make_networks(args: argparse.Namespace, cache: PartCache) -> tuple[dict[str, nn.Module], CLIPTokenizer]:

@@ -11,7 +11,7 @@ from torch import nn
 from torch.utils.data import default_collate
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer, CLIPVisionConfig
 
-from deepaudio_diffusers import CLIPFrameEncoder, SynchformerVideoEncoder
+from deepaudio_diffusers import CLIPFrameEncoder, ConvVideoEncoder, SynchformerVideoEncoder
 from deepaudio_diffusers.errors import CheckpointError, InputError
 from deepaudio_diffusers.media.encode import encode_video
 from deepaudio_diffusers.training.data import DataReport
@@ -37,7 +37,7 @@ from deepaudio_diffusers.training.encoders import (
 from tests.training.sounding_clips import SAMPLING_RATE, tone_clip, tone_sample, wav_of, write_shard, write_tone_clips
 
 
-FRAME_SIZE = 24
+FRAME_SIZE = 48
 NUM_MELS = 80
 PROMPTS = ["a ball bouncing", "a wooden block is struck", "two balls, bouncing!"]
 
@@ -54,14 +54,22 @@ def tokenizer(cache):
     return learn_clip_tokenizer([metadata["prompt"] for metadata in cache.metadata], 12)
 
 
-@pytest.fixture
-def networks(cache, tokenizer):
-    torch.manual_seed(0)
-    video_encoder = SynchformerVideoEncoder(
-        hidden_size=48, num_layers=2, num_attention_heads=2, mlp_ratio=2.0, image_size=FRAME_SIZE, patch_size=8
+def synchformer() -> SynchformerVideoEncoder:
+    return SynchformerVideoEncoder(
+        hidden_size=48, num_layers=2, num_attention_heads=2, mlp_ratio=2.0, image_size=FRAME_SIZE, patch_size=16
     )
+
+
+def conv_encoder() -> ConvVideoEncoder:
+    return ConvVideoEncoder(hidden_size=48, frame_channels=(8, 16, 32), temporal_size=48)
+
+
+@pytest.fixture(params=[synchformer, conv_encoder])
+def networks(request, cache, tokenizer):
+    torch.manual_seed(0)
+    video_encoder = request.param()
     sizes = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 2}
-    image_config = CLIPVisionConfig(**sizes, image_size=FRAME_SIZE, patch_size=8, projection_dim=16)
+    image_config = CLIPVisionConfig(**sizes, image_size=FRAME_SIZE, patch_size=16, projection_dim=16)
     text_config = CLIPTextConfig(
         **sizes,
         vocab_size=len(tokenizer),
@@ -104,8 +112,8 @@ def test_clips_are_cached_with_pictures_sounds_and_metadata(cache):
     _, _, onset_in_s = tone_clip(2, "low")
     onset = round(onset_in_s * 25)
     frames = cache.array("sync_frames", 2)
-    # Twenty pixels to the right and a little below the middle, where the dot is from the onset on.
-    assert frames[onset, 0, 12, 16] > 150 > 90 > frames[onset - 1, 0, 12, 16]
+    # Where the dot is from the onset on.
+    assert frames[onset, 0, 24, 33] > 150 > 90 > frames[onset - 1, 0, 24, 33]
 
 
 def test_what_cannot_be_used_is_counted_by_reason(tmp_path):
@@ -133,7 +141,7 @@ def test_what_cannot_be_used_is_counted_by_reason(tmp_path):
         "it has no pictures",
     }
     with pytest.raises(InputError, match="other settings"):
-        cache_clips(tmp_path / "cache", [str(tmp_path / "data")], FRAME_SIZE, 48, DataReport())
+        cache_clips(tmp_path / "cache", [str(tmp_path / "data")], FRAME_SIZE, 32, DataReport())
 
 
 def test_a_clip_without_prompt_has_an_empty_one(tmp_path):

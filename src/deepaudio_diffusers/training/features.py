@@ -40,17 +40,11 @@ from .part_cache import CacheItem, PartCache, build_cache, fingerprint_of_source
 # What features depend on. A pipeline folder has them as subfolders, and so have the outputs of train_codec.py (vae)
 # and train_encoders.py (the others).
 FEATURE_COMPONENTS = ("tokenizer", "text_encoder", "image_encoder", "video_encoder", "vae")
+# Of networks that are of one of several classes, which their configurations name.
 MODEL_CLASSES = {
-    model_class.__name__: model_class
-    for model_class in (
-        ConvVideoEncoder,
-        SynchformerVideoEncoder,
-        MMAudioMelVAE,
-        MMAudioVAE,
-        BigVGANVocoder,
-        VocosVocoder,
-        MMAudioVocoder,
-    )
+    "video_encoder": (SynchformerVideoEncoder, ConvVideoEncoder),
+    "vae": (MMAudioMelVAE, MMAudioVAE),
+    "vocoder": (BigVGANVocoder, VocosVocoder, MMAudioVocoder),
 }
 COMPONENT_CLASSES = {
     "tokenizer": AutoTokenizer,
@@ -95,11 +89,12 @@ def load_component(name: str, folder: Path) -> nn.Module | PreTrainedTokenizerBa
         component_class = COMPONENT_CLASSES[name]
     else:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        component_class = MODEL_CLASSES.get(config["_class_name"])
+        possible = {model_class.__name__: model_class for model_class in MODEL_CLASSES[name]}
+        component_class = possible.get(config["_class_name"])
         if component_class is None:
             raise InputError(
                 f"{folder} holds a {config['_class_name']}, which cannot be the {name} of a pipeline; expected one "
-                f"of {', '.join(MODEL_CLASSES)}."
+                f"of {', '.join(possible)}."
             )
     component = component_class.from_pretrained(folder)
     return component.float().eval().requires_grad_(False) if isinstance(component, nn.Module) else component

@@ -12,7 +12,7 @@ from huggingface_hub import create_repo, upload_folder
 def save_and_push(args: argparse.Namespace, accelerator: Accelerator, folder: Path, model_card: str) -> None:
     """Write the model card into a folder and, with `--push_to_hub`, upload what is in it.
 
-    Checkpoints, validation sounds and partly written files stay at home.
+    Caches, checkpoints, validation sounds and partly written files stay at home.
 
     Args:
         args (`argparse.Namespace`): With the arguments of [`~training.arguments.add_training_arguments`].
@@ -30,6 +30,6 @@ def save_and_push(args: argparse.Namespace, accelerator: Accelerator, folder: Pa
             folder_path=folder,
             token=args.hub_token,
             commit_message="Trained weights",
-            ignore_patterns=["checkpoint-*", "validation/*", "logs/*", "*.partial"],
+            ignore_patterns=["cache/*", "checkpoint-*", "validation/*", "logs/*", "*.partial"],
         )
         accelerator.print(f"Uploaded to {repository}.")

@@ -123,8 +123,7 @@ class TrainingLoop:
         self.validate = validate
         self.step = 0
         if args.gradient_checkpointing:
-            for network in networks.values():
-                _enable_gradient_checkpointing(network)
+            _enable_gradient_checkpointing(networks)
         parameters = [p for network in networks.values() for p in network.parameters() if p.requires_grad]
         if not parameters:
             raise InputError("No parameter requires a gradient; there is nothing to train.")
@@ -300,11 +299,21 @@ class TrainingLoop:
         self.accelerator.print(f"Going on from {folder.name}.")
 
 
-def _enable_gradient_checkpointing(network: nn.Module) -> None:
-    """By the names that diffusers and transformers have for it; what is neither, such as a small head, has none."""
-    for name in ("enable_gradient_checkpointing", "gradient_checkpointing_enable"):
-        if hasattr(network, name):
-            getattr(network, name)()
+def _enable_gradient_checkpointing(networks: dict[str, nn.Module]) -> None:
+    """For all networks that can: diffusers and transformers have different names for it."""
+    able = [network for network in networks.values() if getattr(network, "_supports_gradient_checkpointing", False)]
+    for network in able:
+        network.enable_gradient_checkpointing()
+    able_of_transformers = [
+        network for network in networks.values() if getattr(network, "supports_gradient_checkpointing", False)
+    ]
+    for network in able_of_transformers:
+        network.gradient_checkpointing_enable()
+    if not able and not able_of_transformers:
+        raise InputError(
+            f"`--gradient_checkpointing` was given, but {', '.join(networks)} cannot do it; leave it out and lower "
+            "`--train_batch_size` to save memory."
+        )
 
 
 def _checkpoints(folder: Path) -> list[Path]:
