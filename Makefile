@@ -8,12 +8,13 @@ export OMP_WAIT_POLICY := passive
 .PHONY: demo test lint clean
 
 demo: .venv/installed
-	$(BIN)/python -m tests.tiny video-to-audio build/demo/random-pipeline
-	$(BIN)/python examples/score_a_clip.py --pipeline build/demo/random-pipeline \
-		--video examples/assets/bouncing-ball.mp4 --prompt "a rubber ball bouncing" \
-		--output build/demo/bouncing-ball-with-sound.mp4
-	@echo "The weights of this demo are RANDOM: what you hear is noise that shows the way through the code."
-	@echo "Convert published weights with 'deepaudio convert' (docs/checkpoints.md) to hear MMAudio."
+	$(BIN)/python examples/dub_a_clip.py --pipeline checkpoints/deepaudio-tiny --task soundtrack \
+		--video examples/assets/puppet-and-drums.mp4 --prompt "drums being played with sticks" \
+		--contour-prompt "a puppet talking" --transcript "throw brown over hammer one later" \
+		--voice examples/assets/voice.wav --voice-text "throw white with paper five later" \
+		--output build/demo/puppet-and-drums-with-sound.mp4
+	@echo "A small checkpoint of a small world, trained on a CPU: checkpoints/deepaudio-tiny/README.md says what it can do."
+	@echo "Convert published weights with 'deepaudio convert' (docs/checkpoints.md) for real clips."
 
 test: .venv/installed lint
 	$(BIN)/python -m pytest

@@ -25,7 +25,7 @@ from deepaudio_diffusers.synthetic import shards
 from deepaudio_diffusers.synthetic.clips import CLASSES, SEED_RANGES, TALK, make_clip
 from deepaudio_diffusers.synthetic.scenes import FOLEY_CLASSES
 from deepaudio_diffusers.synthetic.world import SEEDS_PER_WORLD
-from deepaudio_diffusers.training.data import DataReport, read_samples
+from deepaudio_diffusers.training.data import DataReport, Sample, read_samples
 
 
 SAMPLING_RATE = 16_000
@@ -48,12 +48,14 @@ class ReportClip:
         key (`str`): Its name.
         video (`bytes` or `None`): The file with the picture.
         audio (`torch.Tensor` of shape `(num_samples,)`): Its sound, at 16 kHz.
+        speech (`torch.Tensor` of shape `(num_samples,)` or `None`): The speech in it, where there is more.
         metadata: What is known about it; the data card of the world explains the fields.
     """
 
     key: str
     video: bytes | None
     audio: torch.Tensor
+    speech: torch.Tensor | None
     metadata: dict[str, Any]
 
     @property
@@ -218,7 +220,12 @@ def training_clips(world: Path, num_clips: int) -> list[ReportClip]:
 
 def _read(folder: Path) -> Iterator[ReportClip]:
     for sample in read_samples(folder, DataReport(on_bad_data="error")):
-        waveform, sampling_rate = read_waveform(sample.files["wav"])
-        if sampling_rate != SAMPLING_RATE:
-            raise InputError(f"{sample.key} has {sampling_rate} samples a second; a world has {SAMPLING_RATE}.")
-        yield ReportClip(sample.key, sample.video, waveform[0], sample.metadata)
+        sounds = {name: _read_sound(sample, name) for name in ("wav", "speech.wav") if name in sample.files}
+        yield ReportClip(sample.key, sample.video, sounds["wav"], sounds.get("speech.wav"), sample.metadata)
+
+
+def _read_sound(sample: Sample, name: str) -> torch.Tensor:
+    waveform, sampling_rate = read_waveform(sample.files[name])
+    if sampling_rate != SAMPLING_RATE:
+        raise InputError(f"{sample.key} has {sampling_rate} samples a second; a world has {SAMPLING_RATE}.")
+    return waveform[0]

@@ -47,7 +47,10 @@ def report_gate(report: Report) -> str:
     """How the gate reads instructions."""
     figures = gate_report.measure(report.args.checkpoint)
     report.summary["gate"] = figures
-    return "\n\n".join(["## Gate", gate_report.to_markdown(figures)])
+    overall = figures["test"]["all"]
+    accuracy = Estimate(overall["accuracy"], *overall["interval"], overall["num"])
+    table = target_table(report, "gate", [("accuracy on held-out phrasings", accuracy, ">=", 0.99)])
+    return "\n\n".join(["## Gate", gate_report.to_markdown(figures), table])
 
 
 def report_speed(report: Report) -> str:

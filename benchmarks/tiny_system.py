@@ -37,6 +37,7 @@ from deepaudio_diffusers.evaluation.speakers import SpeakerEncoder
 from deepaudio_diffusers.evaluation.spectral import mel_cepstral_distortion
 from deepaudio_diffusers.evaluation.speech import WordLoopRecognizer, count_word_errors
 from deepaudio_diffusers.pipelines.pipeline_output import VideoFeatures, VoicePrompt
+from deepaudio_diffusers.synthetic.sentences import GRID_WORDS
 from deepaudio_diffusers.training.encoders import EncoderHeads
 
 
@@ -236,7 +237,9 @@ class SpeechItem:
 
     waveform: np.ndarray
     transcript: str
-    vocabulary: tuple[str, ...]
+    vocabulary: tuple[str, ...] = GRID_WORDS
+    # Of words that the recogniser may not know, `"phone phone"`; as many as there are words, or none.
+    pronunciations: tuple[str, ...] = ()
     reference: np.ndarray | None = None
 
 
@@ -257,7 +260,8 @@ _recognizers: dict[tuple[str, ...], WordLoopRecognizer] = {}
 def judge_speech(item: SpeechItem) -> Record:
     """What is heard, and how far it is from the reference."""
     if item.vocabulary not in _recognizers:
-        _recognizers[item.vocabulary] = WordLoopRecognizer(item.vocabulary)
+        pronunciations = dict(zip(item.vocabulary, map(str.split, item.pronunciations), strict=False))
+        _recognizers[item.vocabulary] = WordLoopRecognizer(item.vocabulary, pronunciations)
     waveform = torch.from_numpy(item.waveform)
     heard = _recognizers[item.vocabulary].transcribe(waveform, SAMPLING_RATE)
     words = item.transcript.split()
@@ -296,7 +300,7 @@ def paired(
 
     def quotient(both: np.ndarray) -> float:
         against = statistic(both[:, half:])
-        return statistic(both[:, :half]) / against if against else math.inf
+        return statistic(both[:, :half]) / against if against else math.nan
 
     joined = [dict(enumerate(map(float, line))) for line in values]
     return Row(f"{first.name}/{second.name}", joined, 0.0).estimate(*range(2 * half), statistic=quotient)

@@ -23,6 +23,7 @@ chosen = parser.add_mutually_exclusive_group(required=True)
 chosen.add_argument("--instruction", help="what you want, in words; the gate chooses the task")
 chosen.add_argument("--task", help="the task itself: video_to_audio, video_to_speech or soundtrack")
 parser.add_argument("--prompt", help="what the ambience is to be")
+parser.add_argument("--contour-prompt", help="what times the speech, if more than speech is to be heard")
 parser.add_argument("--transcript", help="what is to be said")
 parser.add_argument("--voice", type=Path, help="5 to 10 s of speech in the voice that is to say it")
 parser.add_argument("--voice-text", help="what is said in that recording, word for word")
@@ -39,6 +40,7 @@ result = pipe(
     instruction=args.instruction,
     task=args.task,
     prompt=args.prompt,
+    contour_prompt=args.contour_prompt,
     transcript=args.transcript,
     reference_audio=args.voice,
     reference_text=args.voice_text,

@@ -88,8 +88,8 @@ FULL_DEFAULTS = {
 }
 TINY_DEFAULTS = FULL_DEFAULTS | {
     "max_train_steps": 5000,
-    "learning_rate": 1e-3,
-    "lr_warmup_steps": 200,
+    "learning_rate": 1.5e-3,
+    "lr_warmup_steps": 60,
     "adam_weight_decay": 0.02,
     "ema_decay": 0.998,
 }

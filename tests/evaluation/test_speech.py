@@ -10,7 +10,7 @@ from deepaudio_diffusers.errors import InputError
 from deepaudio_diffusers.evaluation.optional import require
 from deepaudio_diffusers.evaluation.speech import WordLoopRecognizer, count_word_errors, shuffled
 from deepaudio_diffusers.synthetic.sentences import GRID_WORDS
-from deepaudio_diffusers.synthetic.speech import synthesize_utterance
+from deepaudio_diffusers.synthetic.speech import build_lexicon, synthesize_utterance
 
 
 @pytest.mark.parametrize(
@@ -71,6 +71,14 @@ def test_clear_speech_is_heard_whatever_was_heard_before(recognizer):
 
 def test_silence_is_no_speech(recognizer):
     assert len(recognizer.transcribe(torch.zeros(16_000), 16_000)) <= 1
+
+
+@pytest.mark.skipif(shutil.which("flite") is None, reason="the synthesiser flite is not installed")
+def test_words_that_the_dictionary_lacks_are_heard_by_their_phones():
+    lexicon = build_lexicon(["blorping"])
+    recognizer = WordLoopRecognizer(["apple", "blorping", "silver", "window"], lexicon)
+    speech = synthesize_utterance(np.random.default_rng(0), "rms", "silver blorping window", 6.0).waveform
+    assert recognizer.transcribe(torch.from_numpy(speech), 16_000) == ["silver", "blorping", "window"]
 
 
 def test_words_outside_the_dictionary_are_named(recognizer):

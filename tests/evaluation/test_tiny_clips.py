@@ -36,7 +36,7 @@ def test_sets_are_made_once_and_differ_from_the_world(tmp_path):
 def test_soft_events_and_those_heard_as_one_are_left_out():
     events = [(0.1, 0.5), (0.15, 0.9), (0.5, 0.05), (1.0, 0.2)]
     metadata = {"events": [{"time_in_s": time, "strength": strength} for time, strength in events]}
-    clip = tiny_clips.ReportClip("clip", None, None, metadata)
+    clip = tiny_clips.ReportClip("clip", None, None, None, metadata)
     assert np.array_equal(clip.event_times, [0.1, 1.0])
 
 

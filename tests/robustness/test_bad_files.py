@@ -259,9 +259,12 @@ def test_81_the_output_is_the_source(tmp_path, clip, is_isolated):
 
 # Writes the same file again and again, until it is stopped.
 ENDLESS_SCRIPT = """
+import signal
 import sys
 import numpy as np
 from deepaudio_diffusers.media import MediaFile, write_audio_into_video
+# What runs in the background of a shell would ignore it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 sound = np.random.default_rng(0).uniform(-0.5, 0.5, 160_000)
 print("begin", flush=True)
 while True:

@@ -26,7 +26,7 @@ PEAK_REACH_IN_S = 0.09
 # logarithm is taken, the smallest rise that is an onset, and how much later than the event the rise is largest.
 MAGNITUDE_FLOOR = 4.0
 THRESHOLD = 0.2
-DELAY_IN_S = -0.008
+DELAY_IN_S = -0.0078
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,8 @@ sequence of the words of a vocabulary: a grammar of the sentences would guess wo
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 import numpy as np
 import torch
@@ -39,14 +40,8 @@ DECODER_SETTINGS = {
 }
 
 
-def pronounceable(words: Iterable[str]) -> set[str]:
-    """Those of the words that are in the dictionary of the recogniser.
-
-    Raises:
-        InputError: When the library is missing.
-    """
-    decoder = require("pocketsphinx", "Recognising speech").Decoder(lm=None, loglevel="FATAL")
-    return {word for word in words if decoder.lookup_word(word) is not None}
+# The only phone of flite that the recogniser has no model of.
+SCHWA = {"ax": "ah"}
 
 
 class WordLoopRecognizer:
@@ -55,19 +50,27 @@ class WordLoopRecognizer:
 
     Args:
         vocabulary (sequence of `str`): Lower-case English words.
+        pronunciations (mapping of `str` to sequences of `str`, *optional*): Phones in the alphabet of flite, for words
+            that the dictionary of pocketsphinx lacks; it is preferred.
 
     Raises:
-        InputError: When the library is missing, or its dictionary lacks a word.
+        InputError: When the library is missing, or a word has no known pronunciation.
     """
 
-    def __init__(self, vocabulary: Sequence[str]) -> None:
+    def __init__(
+        self, vocabulary: Sequence[str], pronunciations: Mapping[str, Sequence[str]] = MappingProxyType({})
+    ) -> None:
         pocketsphinx = require("pocketsphinx", "Recognising speech")
         self._decoder = pocketsphinx.Decoder(lm=None, **DECODER_SETTINGS)
-        unknown = [word for word in vocabulary if self._decoder.lookup_word(word) is None]
+        missing = [word for word in vocabulary if self._decoder.lookup_word(word) is None]
+        unknown = [word for word in missing if word not in pronunciations]
         if unknown or not vocabulary:
             raise InputError(
-                f"`vocabulary` must be words that the dictionary of pocketsphinx has; these it has not: {unknown}."
+                f"`vocabulary` must be words that pocketsphinx or `pronunciations` has; they lack: {unknown}."
             )
+        for word in missing:
+            phones = (SCHWA.get(phone, phone).upper() for phone in pronunciations[word])
+            self._decoder.add_word(word, " ".join(phones), False)
         words = " | ".join(vocabulary)
         self._decoder.add_jsgf_string("loop", f"#JSGF V1.0;\ngrammar loop;\npublic <sentence> = ( {words} )+ ;\n")
         self._decoder.activate_search("loop")

@@ -1,0 +1,71 @@
+# Copyright 2026 The deepaudio-diffusers authors.
+# SPDX-License-Identifier: Apache-2.0
+"""The checkpoint that ships with the project does what its card says."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from deepaudio_diffusers import DeepAudioPipeline
+from deepaudio_diffusers.evaluation.speech import WordLoopRecognizer, count_word_errors
+from deepaudio_diffusers.synthetic.sentences import GRID_WORDS
+
+
+ROOT = Path(__file__).parents[1]
+CHECKPOINT = ROOT / "checkpoints" / "deepaudio-tiny"
+ASSETS = ROOT / "examples" / "assets"
+TRANSCRIPT = "throw brown over hammer one later"
+
+
+@pytest.fixture(scope="module")
+def pipe():
+    pipeline = DeepAudioPipeline.from_pretrained(CHECKPOINT)
+    for part in (pipeline, pipeline.video_to_audio, pipeline.text_to_speech):
+        part.set_progress_bar_config(disable=True)
+    return pipeline
+
+
+@pytest.fixture(scope="module")
+def voice(pipe):
+    return pipe.text_to_speech.encode_voice(ASSETS / "voice.wav", "throw white with paper five later")
+
+
+def errors_heard(speech: torch.Tensor) -> int:
+    heard = WordLoopRecognizer(GRID_WORDS).transcribe(speech.flatten(), 16_000)
+    return count_word_errors(TRANSCRIPT.split(), heard)
+
+
+def test_it_is_small():
+    assert sum(path.stat().st_size for path in CHECKPOINT.rglob("*")) < 50e6
+
+
+def test_plain_speech_is_understood(pipe, voice):
+    spoken = pipe(
+        task="text_to_speech",
+        transcript=TRANSCRIPT,
+        voice=voice,
+        speech_num_inference_steps=16,
+        generator=torch.Generator().manual_seed(0),
+        output_type="pt",
+    )
+    # Of six words; garbled speech has more errors than words.
+    assert errors_heard(spoken.audios[0]) <= 1
+
+
+def test_a_soundtrack_has_speech_and_drums(pipe, voice):
+    made = pipe(
+        ASSETS / "puppet-and-drums.mp4",
+        task="soundtrack",
+        prompt="drums being played with sticks",
+        contour_prompt="a puppet talking",
+        transcript=TRANSCRIPT,
+        voice=voice,
+        speech_num_inference_steps=16,
+        generator=torch.Generator().manual_seed(0),
+        output_type="pt",
+    )
+    assert made.audios.shape == (1, 1, 61_440)
+    assert torch.allclose(made.audios, made.ambience + made.speech, atol=1e-6)
+    assert errors_heard(made.speech[0]) <= 2
+    assert made.ambience.abs().max() > 0.01
