@@ -5,8 +5,18 @@ from setuptools import find_packages, setup
 
 # What the training scripts need besides: data sets of the Hub, and pictures of spectrograms.
 TRAINING = ["datasets>=4", "matplotlib>=3.9"]
-# What scores need besides: an independent recogniser with its model inside, and linear algebra for distances.
-EVALUATION = ["pocketsphinx>=5.1,<6", "scipy>=1.11"]
+# A recogniser of speech that is independent of all this, with its model inside.
+RECOGNISER = ["pocketsphinx>=5.1,<6"]
+# What scores need besides: cepstra and their alignment, and reference implementations of distances.
+EVALUATION = [
+    "pocketsphinx>=5.1,<6",
+    "fastdtw>=0.3.4",
+    "pysptk>=1.0",
+    "pyworld>=0.3.5",
+    # pyworld imports pkg_resources.
+    "setuptools<81",
+    "torchmetrics>=1.4",
+]
 
 setup(
     name="deepaudio-diffusers",
@@ -46,7 +56,7 @@ setup(
     extras_require={
         "training": TRAINING,
         "evaluation": EVALUATION,
-        "test": [*TRAINING, *EVALUATION, "hypothesis>=6.100", "pytest>=8", "ruff>=0.12"],
+        "test": [*TRAINING, *RECOGNISER, "hypothesis>=6.100", "pytest>=8", "ruff>=0.12"],
     },
     entry_points={"console_scripts": ["deepaudio=deepaudio_diffusers.cli:main"]},
 )
