@@ -26,7 +26,7 @@ from torch import nn
 
 from deepaudio_diffusers import MMAudioMelVAE, VocosVocoder
 from deepaudio_diffusers.media.mux import write_audio
-from deepaudio_diffusers.training.arguments import add_training_arguments
+from deepaudio_diffusers.training.arguments import add_data_arguments, add_training_arguments
 from deepaudio_diffusers.training.codec import (
     WaveformCrops,
     cache_waveforms,
@@ -153,26 +153,11 @@ def parse_args(input_args: Sequence[str] | None = None) -> argparse.Namespace:
         metavar="NAME_OR_FOLDER",
         help="Begin from these weights: the folder or Hub name of a pipeline, or the folder of the network itself.",
     )
-    group = parser.add_argument_group("data")
-    group.add_argument(
-        "--data",
-        nargs="+",
-        required=True,
-        metavar="SOURCE",
-        help="Sounds or videos with sound: folders with metadata.jsonl, folders with *.tar shards, or names of data "
+    add_data_arguments(
+        parser,
+        data="Sounds or videos with sound: folders with metadata.jsonl, folders with *.tar shards, or names of data "
         "sets on the Hub.",
-    )
-    group.add_argument(
-        "--validation_data", nargs="+", metavar="SOURCE", help="The same, for validation; none without it."
-    )
-    group.add_argument(
-        "--on_bad_data",
-        choices=("skip", "error"),
-        default="skip",
-        help="Leave out and count what cannot be used, or end (default: %(default)s).",
-    )
-    group.add_argument(
-        "--cache_dir", type=Path, help="Where decoded sounds are kept; 'cache' in the output folder by default."
+        cache_dir="Where decoded sounds are kept; 'cache' in the output folder by default.",
     )
     defaults = (TINY_DEFAULTS if chosen.preset == "tiny" else FULL_DEFAULTS)[chosen.part]
     add_training_arguments(parser, **defaults)

@@ -31,7 +31,7 @@ from torch.utils.data import default_collate
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer, CLIPVisionConfig
 
 from deepaudio_diffusers import CLIPFrameEncoder, ConvVideoEncoder, SynchformerVideoEncoder
-from deepaudio_diffusers.training.arguments import add_training_arguments
+from deepaudio_diffusers.training.arguments import add_data_arguments, add_training_arguments
 from deepaudio_diffusers.training.codec import evenly_spaced
 from deepaudio_diffusers.training.data import DataReport
 from deepaudio_diffusers.training.encoders import (
@@ -128,28 +128,11 @@ def parse_args(input_args: Sequence[str] | None = None) -> argparse.Namespace:
         metavar="NAME_OR_FOLDER",
         help="Begin from the encoders and the tokenizer of a pipeline, or of an output folder of this script.",
     )
-    group = parser.add_argument_group("data")
-    group.add_argument(
-        "--data",
-        nargs="+",
-        required=True,
-        metavar="SOURCE",
-        help="Clips: folders with metadata.jsonl, folders with *.tar shards, or names of data sets on the Hub.",
-    )
-    group.add_argument(
-        "--validation_data", nargs="+", metavar="SOURCE", help="The same, for validation; none without it."
-    )
-    group.add_argument(
-        "--on_bad_data",
-        choices=("skip", "error"),
-        default="skip",
-        help="Leave out and count what cannot be used, or end (default: %(default)s).",
-    )
-    group.add_argument(
-        "--cache_dir",
-        type=Path,
-        help="Where decoded frames are kept, which take 0.9 MB for a clip of 4 s with the tiny preset and 60 MB for "
-        "one of 8 s with the full one; 'cache' in the output folder by default.",
+    add_data_arguments(
+        parser,
+        data="Clips: folders with metadata.jsonl, folders with *.tar shards, or names of data sets on the Hub.",
+        cache_dir="Where decoded frames are kept, which take 0.9 MB for a clip of 4 s with the tiny preset and 60 MB "
+        "for one of 8 s with the full one; 'cache' in the output folder by default.",
     )
     add_training_arguments(parser, **(TINY_DEFAULTS if chosen.preset == "tiny" else FULL_DEFAULTS))
     return parser.parse_args(input_args)

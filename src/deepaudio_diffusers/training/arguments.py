@@ -6,6 +6,29 @@ import argparse
 from pathlib import Path
 
 
+def add_data_arguments(parser: argparse.ArgumentParser, *, data: str, cache_dir: str) -> argparse._ArgumentGroup:
+    """Add where data come from and where what is computed of them is kept.
+
+    Args:
+        parser (`argparse.ArgumentParser`): Gets a group of arguments, which is returned for further ones.
+        data (`str`): Help for `--data`.
+        cache_dir (`str`): Help for `--cache_dir`.
+    """
+    group = parser.add_argument_group("data")
+    group.add_argument("--data", nargs="+", required=True, metavar="SOURCE", help=data)
+    group.add_argument(
+        "--validation_data", nargs="+", metavar="SOURCE", help="The same, for validation; none without it."
+    )
+    group.add_argument(
+        "--on_bad_data",
+        choices=("skip", "error"),
+        default="skip",
+        help="Leave out and count what cannot be used, or end (default: %(default)s).",
+    )
+    group.add_argument("--cache_dir", type=Path, help=cache_dir)
+    return group
+
+
 def add_training_arguments(
     parser: argparse.ArgumentParser,
     *,

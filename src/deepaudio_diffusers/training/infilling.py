@@ -23,6 +23,7 @@ from ..models.transformer_f5tts import TEXT_PADDING_ID, F5TTSConditions, F5TTSTr
 from ..models.vocoder_vocos import VocosVocoder
 from ..schedulers.flow_time import flow_time, model_output_from_velocity
 from ..schedulers.scheduling_flow_match_euler import FlowMatchGridEulerScheduler
+from .codec import evenly_spaced
 from .flow_matching import flow_matching_loss, flow_path, sample_times
 from .pictures import save_spectrograms
 from .speech import SpeechDataset
@@ -285,8 +286,7 @@ class InfillingValidation:
         self, dataset: SpeechDataset, num_utterances: int, contour: str | None, vocoder: VocosVocoder | None
     ) -> None:
         self.dataset = dataset
-        num_utterances = min(num_utterances, len(dataset))
-        self.indices = [i * len(dataset) // num_utterances for i in range(num_utterances)]
+        self.indices = evenly_spaced(len(dataset), num_utterances)
         self.contour = contour
         self.vocoder = vocoder
 

@@ -20,6 +20,7 @@ from ..pipelines.pipeline_text_to_speech import TextToSpeechPipeline
 from ..processing.tokenization_f5tts import F5TTSTokenizer
 from ..processing.tokenization_phones import PhoneTokenizer
 from ..schedulers.scheduling_flow_match_euler import FlowMatchGridEulerScheduler
+from .arguments import add_data_arguments
 from .data import DataReport
 from .part_cache import PartCache
 from .speech import (
@@ -41,26 +42,11 @@ def add_speech_arguments(
     parser: argparse.ArgumentParser, *, text_placement: str | None, max_batch_frames: int, add_silence: float = 0.0
 ) -> None:
     """Add the arguments that stages 2 and 4 share; the keyword arguments are defaults."""
-    group = parser.add_argument_group("data")
-    group.add_argument(
-        "--data",
-        nargs="+",
-        required=True,
-        metavar="SOURCE",
-        help="Folders with metadata.jsonl, folders with *.tar shards, or names of data sets on the Hub; the metadata "
+    group = add_data_arguments(
+        parser,
+        data="Folders with metadata.jsonl, folders with *.tar shards, or names of data sets on the Hub; the metadata "
         "has the `transcript`, and where used `speaker` and `phones`.",
-    )
-    group.add_argument(
-        "--validation_data", nargs="+", metavar="SOURCE", help="Held-out data; there is no validation without."
-    )
-    group.add_argument(
-        "--on_bad_data",
-        choices=("skip", "error"),
-        default="skip",
-        help="Whether to leave out what cannot be used, and count it, or to stop (default: %(default)s).",
-    )
-    group.add_argument(
-        "--cache_dir", type=Path, help="Folder for mel spectrograms and contours; `--output_dir`/cache by default."
+        cache_dir="Folder for mel spectrograms and contours; `--output_dir`/cache by default.",
     )
     group.add_argument("--min_length_in_s", type=float, default=0.3, help="Shorter sounds are left out.")
     group.add_argument("--max_length_in_s", type=float, default=30.0, help="Longer sounds are left out.")
