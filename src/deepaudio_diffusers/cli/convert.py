@@ -1,48 +1,14 @@
 # Copyright 2026 The deepaudio-diffusers authors.
 # SPDX-License-Identifier: Apache-2.0
-"""The command `deepaudio`.
-
-Exit codes: 0 when done, 1 when something is wrong with the files or the connection (one message on stderr, no
-traceback), 2 when the command line is.
-"""
+"""`deepaudio convert`: published weights become a pipeline folder."""
 
 import argparse
-import logging
-import sys
-from importlib.metadata import version
 from textwrap import dedent
 
-from .conversion.recipes import DEEPAUDIO_REPO, F5TTS_REPO, MMAUDIO_REPO, RECIPES, Recipe
-from .errors import DeepAudioError
+from ..conversion.recipes import DEEPAUDIO_REPO, F5TTS_REPO, MMAUDIO_REPO, RECIPES, Recipe
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Run the command line in `arguments`, by default that of the process, and return its exit code."""
-    parser = argparse.ArgumentParser(
-        prog="deepaudio", description="Sound and speech for silent video, on top of diffusers."
-    )
-    parser.add_argument("--version", action="version", version=f"deepaudio-diffusers {version('deepaudio-diffusers')}")
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    _add_convert(commands)
-    _add_make_world(commands)
-
-    options = parser.parse_args(arguments)
-    progress = logging.StreamHandler()
-    progress.setFormatter(logging.Formatter("%(message)s"))
-    logger = logging.getLogger("deepaudio_diffusers")
-    logger.setLevel(logging.INFO)
-    logger.addHandler(progress)
-    try:
-        options.run(options)
-    except (DeepAudioError, OSError) as error:
-        print(f"deepaudio: error: {error}", file=sys.stderr)
-        return 1
-    finally:
-        logger.removeHandler(progress)
-    return 0
-
-
-def _add_convert(commands: argparse._SubParsersAction) -> None:
+def add_command(commands: argparse._SubParsersAction) -> None:
     examples = dedent(f"""
         examples:
           download what is needed (once) and convert it
@@ -108,7 +74,7 @@ def _add_convert(commands: argparse._SubParsersAction) -> None:
         metavar="REPO",
         help="upload the finished folder to this Hub repository; it is created private (log in with `hf auth login`)",
     )
-    parser.set_defaults(run=_convert)
+    parser.set_defaults(run=run)
 
 
 def _variants() -> str:
@@ -122,10 +88,10 @@ def _variants() -> str:
     return "\n".join(row(recipe) for recipe in RECIPES.values())
 
 
-def _convert(options: argparse.Namespace) -> None:
+def run(options: argparse.Namespace) -> None:
     from transformers.utils.logging import disable_progress_bar
 
-    from .conversion.pipeline_folder import convert_pipeline
+    from ..conversion.pipeline_folder import convert_pipeline
 
     # There is a line for each checkpoint; bars for each file would only tear them apart.
     disable_progress_bar()
@@ -138,53 +104,3 @@ def _convert(options: argparse.Namespace) -> None:
         overwrite=options.overwrite,
         push_to_hub=options.push_to_hub,
     )
-
-
-def _add_make_world(commands: argparse._SubParsersAction) -> None:
-    examples = dedent("""
-        example:
-          deepaudio make-world world
-          accelerate launch training_scripts/train_codec.py --part vae --preset tiny --data world/clips/train \\
-              --output_dir my-codec
-
-        The programs flite, which speaks, and wamerican-small, a list of words, have to be installed: on Debian and
-        Ubuntu with 'apt-get install flite wamerican-small'. README.md in the folder explains the data.
-        """)
-    parser = commands.add_parser(
-        "make-world",
-        help="clips and speech to train on, made from a seed",
-        description="Make a world of clips in which what is seen determines what is heard, and of speech whose\n"
-        "timing is known. A call that was interrupted goes on where it was.",
-        epilog=examples,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("output", metavar="DIR", help="folder to write")
-    parser.add_argument("--seed", type=int, default=0, help="0 to 99; worlds of other seeds have no clip in common")
-    for name, default, what in (
-        ("train", 5000, "clips for training"),
-        ("validation", 200, "clips for validation"),
-        ("test", 500, "clips of each of the two test splits"),
-        ("speech-per-speaker", 1000, "utterances of each of the four voices for training"),
-    ):
-        parser.add_argument(f"--num-{name}", type=int, default=default, help=f"{what} (default: %(default)s)")
-    parser.add_argument("--num-processes", type=int, default=2, help="processes at work (default: %(default)s)")
-    parser.set_defaults(run=_make_world)
-
-
-def _make_world(options: argparse.Namespace) -> None:
-    from .synthetic.world import make_world
-
-    manifest = make_world(
-        options.output,
-        seed=options.seed,
-        num_train=options.num_train,
-        num_validation=options.num_validation,
-        num_test=options.num_test,
-        num_speech_per_speaker=options.num_speech_per_speaker,
-        num_processes=options.num_processes,
-    )
-    print(f"Content hash: {manifest['content_hash']}")
-
-
-if __name__ == "__main__":
-    sys.exit(main())
