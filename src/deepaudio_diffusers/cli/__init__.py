@@ -12,7 +12,7 @@ import sys
 from importlib.metadata import version
 
 from ..errors import DeepAudioError
-from . import convert, make_world
+from . import convert, evaluate, make_world
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -22,7 +22,7 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--version", action="version", version=f"deepaudio-diffusers {version('deepaudio-diffusers')}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for command in (convert, make_world):
+    for command in (convert, evaluate, make_world):
         command.add_command(commands)
 
     options = parser.parse_args(arguments)

@@ -92,8 +92,8 @@ def load_pretrained(loader: Any, source: str, purpose: str, example: str, **argu
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise CheckpointError(
             f"{loader.__name__} for {purpose} cannot be loaded from {source!r}: {str(error).splitlines()[0]} Pass a "
-            f"folder that holds it, or a name on the Hub such as {example!r} (`hf download {example}` fetches it once, "
-            "and offline it is then found in the cache)."
+            f"folder that holds it, or a name on the Hub such as {example!r}; `hf download {example}` fetches it "
+            "once, and offline it is then found in the cache."
         ) from error
 
 
