@@ -160,7 +160,7 @@ def run_score(options: argparse.Namespace) -> None:
         if name in systems:
             raise InputError(f"`--results` names {name!r} twice; give each its own name: NAME=DIR.")
         systems[name] = with_results(items, folder)
-    _report(options, systems or {"results": (items, [])}, {})
+    _report(options, systems or {"results": (items, [])}, _scorers(options, items), {})
 
 
 def run_generate(options: argparse.Namespace) -> None:
@@ -171,6 +171,8 @@ def run_generate(options: argparse.Namespace) -> None:
     from ..pipelines.pipeline_deepaudio import DeepAudioPipeline
 
     items = read_items(options.manifest)
+    # Before hours of generation, so that what is missing is said at once.
+    scorers = _scorers(options, items)
     pipeline = DeepAudioPipeline.from_pretrained(options.pipeline, dtype=torch.float32)
     pipeline.set_progress_bar_config(disable=True)
     settings = GenerationSettings(
@@ -188,7 +190,7 @@ def run_generate(options: argparse.Namespace) -> None:
         )
         systems[name] = with_results(items, folder)
     described = {"pipeline": f"{Path(options.pipeline).name}, {weights}"} | settings.__dict__
-    _report(options, systems, described)
+    _report(options, systems, scorers, described)
 
 
 def run_world(options: argparse.Namespace) -> None:
@@ -216,21 +218,17 @@ def run_compare(options: argparse.Namespace) -> None:
         write_text(Path(options.json), json.dumps(comparison_to_json(differences), indent=1) + "\n")
 
 
-def _report(options: argparse.Namespace, systems: dict, settings: dict) -> None:
-    from accelerate import PartialState
+def _cache_folder(options: argparse.Namespace) -> Path:
+    return Path(options.cache_dir) if options.cache_dir else Path(options.output) / "cache"
 
+
+def _scorers(options: argparse.Namespace, items: list) -> list:
     from ..evaluation.embeddings import EmbeddingCache
-    from ..evaluation.pages import draw_spectrograms, write_listening_page
-    from ..evaluation.report import make_report, to_markdown, write_report
-    from ..evaluation.runner import score_system
     from ..evaluation.selection import select_scorers
 
-    output = Path(options.output)
-    cache_folder = Path(options.cache_dir) if options.cache_dir else output / "cache"
-    items = next(iter(systems.values()))[0]
-    scorers = select_scorers(
+    return select_scorers(
         items,
-        EmbeddingCache(cache_folder),
+        EmbeddingCache(_cache_folder(options)),
         scores=options.scores,
         recognizer=options.recognizer,
         speaker_network=options.speaker_network,
@@ -238,8 +236,18 @@ def _report(options: argparse.Namespace, systems: dict, settings: dict) -> None:
         tagger=options.tagger,
         clap=options.clap,
     )
+
+
+def _report(options: argparse.Namespace, systems: dict, scorers: list, settings: dict) -> None:
+    from accelerate import PartialState
+
+    from ..evaluation.pages import draw_spectrograms, write_listening_page
+    from ..evaluation.report import make_report, to_markdown, write_report
+    from ..evaluation.runner import score_system
+
+    output = Path(options.output)
     scored = [
-        score_system(name, own, scorers, cache_folder=cache_folder, unexpected=unexpected)
+        score_system(name, own, scorers, cache_folder=_cache_folder(options), unexpected=unexpected)
         for name, (own, unexpected) in systems.items()
     ]
     if not PartialState().is_main_process:

@@ -13,6 +13,7 @@ can stand in for any of them:
 
 import hashlib
 from collections.abc import Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -37,7 +38,6 @@ from ..errors import CheckpointError
 from ..processing.audio import resample
 from .classifier import SAMPLING_RATE as CLASSIFIER_SAMPLING_RATE
 from .classifier import SoundClassifier
-from .optional import require
 from .speakers import SpeakerEncoder
 from .speech import WordLoopRecognizer
 
@@ -264,11 +264,10 @@ class WordLoop:
     """
 
     def __init__(self, vocabulary: Sequence[str]) -> None:
-        pocketsphinx = require("pocketsphinx", "Recognising speech")
         self._recognizer = WordLoopRecognizer(vocabulary)
         self.name = "pocketsphinx, words in any order"
         words = hashlib.sha256(" ".join(vocabulary).encode()).hexdigest()[:REVISION_LENGTH]
-        self.revision = f"{pocketsphinx.__version__}, {len(vocabulary)} words {words}"
+        self.revision = f"{version('pocketsphinx')}, {len(vocabulary)} words {words}"
 
     def transcribe(self, waveform: torch.Tensor, sampling_rate: int) -> str:
         """The words of a waveform of shape `(num_samples,)`."""

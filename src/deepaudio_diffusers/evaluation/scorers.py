@@ -26,7 +26,7 @@ from .items import LoadedItem
 from .motion import LARGEST_OFFSET_IN_S, av_align, measure_motion, motion_offset
 from .networks import Network, Recognizer
 from .onsets import THRESHOLD, detect_onsets, f1_score, match_onsets
-from .spectral import MCD_SAMPLING_RATE, mel_cepstral_distortion
+from .spectral import MCD_SAMPLING_RATE, mel_cepstral_distortion, warped_distortions
 from .words import corpus_error_rate, error_counts, mean_error_rate, normalize_transcript
 
 
@@ -136,10 +136,9 @@ class DistortionScorer(Scorer):
     def score(self, clip: LoadedItem) -> Record:
         reference = resample(clip.reference, clip.reference_sampling_rate, MCD_SAMPLING_RATE)
         result = resample(clip.waveform, clip.sampling_rate, MCD_SAMPLING_RATE)
-        return {
-            name: mel_cepstral_distortion(reference, result, MCD_SAMPLING_RATE, mode)
-            for name, mode in (("mcd", "plain"), ("mcd_dtw", "dtw"), ("mcd_dtw_sl", "dtw_sl"))
-        }
+        plain = mel_cepstral_distortion(reference, result, MCD_SAMPLING_RATE, "plain")
+        warped, warped_sl = warped_distortions(reference, result, MCD_SAMPLING_RATE)
+        return {"mcd": plain, "mcd_dtw": warped, "mcd_dtw_sl": warped_sl}
 
     def worst(self, clip: LoadedItem) -> Record:
         return self.score(clip)

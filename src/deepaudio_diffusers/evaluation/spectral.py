@@ -73,21 +73,33 @@ def mel_cepstral_distortion(
     if mode not in MCD_MODES:
         raise InputError(f"`mode` is {mode!r}; accepted are {', '.join(map(repr, MCD_MODES))}.")
     if mode == "plain":
-        length = max(len(reference), len(synthesized))
-        reference, synthesized = (
-            torch.nn.functional.pad(waveform, (0, length - len(waveform))) for waveform in (reference, synthesized)
-        )
+        return _plain_distortion(reference, synthesized, sampling_rate)
+    return warped_distortions(reference, synthesized, sampling_rate)[MCD_MODES.index(mode) - 1]
+
+
+def warped_distortions(reference: torch.Tensor, synthesized: torch.Tensor, sampling_rate: int) -> tuple[float, float]:
+    """MCD-DTW and MCD-DTW-SL, for which speech has to be warped only once; see [`mel_cepstral_distortion`]."""
+    fastdtw = require("fastdtw", "Mel-cepstral distortion").fastdtw
     first, second = mel_cepstra(reference, sampling_rate), mel_cepstra(synthesized, sampling_rate)
-    if mode == "plain":
-        path = np.stack([np.arange(len(first))] * 2, axis=1)
-    else:
-        fastdtw = require("fastdtw", "Mel-cepstral distortion").fastdtw
-        path = np.array(fastdtw(first[:, 1:], second[:, 1:], dist=_euclidean)[1])
     # The path is found without the first coefficient, the level; the distance has it.
-    distance = np.linalg.norm(first[path[:, 0]] - second[path[:, 1]], axis=1).mean()
-    lengths = sorted((len(first), len(second)))
-    penalty = lengths[1] / lengths[0] if mode == "dtw_sl" else 1.0
-    return float(penalty * 10 / math.log(10) * math.sqrt(2) * distance)
+    path = np.array(fastdtw(first[:, 1:], second[:, 1:], dist=2)[1])
+    warped = _decibels(first[path[:, 0]] - second[path[:, 1]])
+    shorter, longer = sorted((len(first), len(second)))
+    return warped, warped * longer / shorter
+
+
+def _plain_distortion(reference: torch.Tensor, synthesized: torch.Tensor, sampling_rate: int) -> float:
+    length = max(len(reference), len(synthesized))
+    first, second = (
+        mel_cepstra(torch.nn.functional.pad(waveform, (0, length - len(waveform))), sampling_rate)
+        for waveform in (reference, synthesized)
+    )
+    return _decibels(first - second)
+
+
+def _decibels(differences: np.ndarray) -> float:
+    """Mean distance of cepstra, from their differences `(num_frames, num_cepstra)`."""
+    return float(10 / math.log(10) * math.sqrt(2) * np.linalg.norm(differences, axis=1).mean())
 
 
 def _warp_frequencies(cepstra: np.ndarray, order: int, warping: float) -> np.ndarray:
@@ -101,8 +113,3 @@ def _warp_frequencies(cepstra: np.ndarray, order: int, warping: float) -> np.nda
         for k in range(2, order + 1):
             warped[:, k] = previous[:, k - 1] + warping * (previous[:, k] - warped[:, k - 1])
     return warped
-
-
-def _euclidean(first: np.ndarray, second: np.ndarray) -> float:
-    difference = first - second
-    return math.sqrt(np.dot(difference, difference))
