@@ -6,6 +6,9 @@ embeddings, Kullback-Leibler divergence and inception score of logits.
 All through torchmetrics, in double precision.
 """
 
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import pairwise
 
 import numpy as np
@@ -58,11 +61,12 @@ def kernel_distance(
     """
     image = require("torchmetrics.image.kid", "The kernel distance")
     _check_pair(first, second, least=2)
-    metric = image.KernelInceptionDistance(
-        feature=_identity(first.shape[1]),
-        subsets=num_subsets,
-        subset_size=min(subset_size, len(first), len(second)),
-    ).set_dtype(torch.float64)
+    with _quietly():
+        metric = image.KernelInceptionDistance(
+            feature=_identity(first.shape[1]),
+            subsets=num_subsets,
+            subset_size=min(subset_size, len(first), len(second)),
+        ).set_dtype(torch.float64)
     metric.update(torch.from_numpy(first).double(), real=True)
     metric.update(torch.from_numpy(second).double(), real=False)
     with torch.random.fork_rng(devices=[]):
@@ -109,9 +113,10 @@ def inception_score(logits: np.ndarray, *, num_splits: int = INCEPTION_SPLITS, s
     scores = []
     # torchmetrics shuffles and splits by itself, but in its own way; each split is a set of its own here.
     for start, end in pairwise(bounds):
-        metric = image.InceptionScore(feature=_identity(logits.shape[1]), splits=1).set_dtype(torch.float64)
-        metric.update(torch.from_numpy(shuffled[start:end]).double())
-        scores.append(metric.compute()[0].item())
+        with _quietly():
+            metric = image.InceptionScore(feature=_identity(logits.shape[1]), splits=1).set_dtype(torch.float64)
+            metric.update(torch.from_numpy(shuffled[start:end]).double())
+            scores.append(metric.compute()[0].item())
     return float(np.mean(scores))
 
 
@@ -120,6 +125,14 @@ def _identity(num_features: int) -> torch.nn.Module:
     identity = torch.nn.Identity()
     identity.num_features = num_features
     return identity
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Without torchmetrics' warnings that embeddings need memory, and that the deviation of a single split is none."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        yield
 
 
 def _check_pair(first: np.ndarray, second: np.ndarray, least: int) -> None:

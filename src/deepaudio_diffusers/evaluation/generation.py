@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 from accelerate import PartialState
-from tqdm import tqdm
+from huggingface_hub.utils import tqdm
 
 from ..errors import DeepAudioError, InputError
 from ..media import probe, write_audio

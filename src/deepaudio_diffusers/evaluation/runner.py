@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from accelerate import PartialState
 from accelerate.utils import gather_object
-from tqdm import tqdm
+from huggingface_hub.utils import tqdm
 
 from ..errors import DeepAudioError, InputError
 from .intervals import Estimate, bootstrap
