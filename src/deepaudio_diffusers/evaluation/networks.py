@@ -133,8 +133,8 @@ class TransformersNetwork:
         missing = sorted(name for name in info["missing_keys"] if not name.endswith(USED_IN_TRAINING_ONLY))
         if missing:
             raise CheckpointError(
-                f"{source!r} lacks {len(missing)} weights of {cls.model_class.__name__}, such as {missing[0]!r}, so it "
-                f"would score by chance. Pass a network for {cls.purpose}, such as {cls.example!r}."
+                f"{source!r} lacks {len(missing)} weights of {cls.model_class.__name__}, such as {missing[0]!r}, so "
+                f"it would score by chance. Pass a network for {cls.purpose}, such as {cls.example!r}."
             )
         processor = load_pretrained(cls.processor_class, source, cls.purpose, cls.example)
         return cls(model, processor, Path(source).name if Path(source).is_dir() else source)
