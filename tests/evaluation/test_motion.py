@@ -22,9 +22,9 @@ def test_motion_peaks_when_things_move(motion):
 
 def test_sounds_of_motion_are_aligned_and_others_are_not(motion):
     aligned, late = (av_align(detect_onsets(blows(offset_in_s=offset), SAMPLING_RATE), motion) for offset in (0, 0.2))
-    # Coding makes small peaks of the flow between the jumps; those count against a clip.
-    assert aligned > 0.3
-    assert late < aligned / 2
+    # Coding makes a few small peaks of the flow between the jumps, and those count against a clip.
+    assert aligned > 0.5
+    assert late < 0.25
 
 
 def test_av_align_is_intersection_over_union():

@@ -25,6 +25,8 @@ PURPOSE = "Measuring motion"
 LARGEST_SIDE = 320
 # Scale of the pyramid, its levels, window, iterations, size and width of the polynomial: those of the authors.
 FARNEBACK = (0.5, 3, 15, 3, 5, 1.2)
+# What moves less stands still.
+STILL_IN_PIXELS = 1e-3
 # Offsets that DeSync knows, as in Synchformer.
 LARGEST_OFFSET_IN_S, OFFSET_STEP_IN_S = 2.0, 0.2
 # Sound and picture are compared with this blur, as events are seen to the frame only.
@@ -53,8 +55,9 @@ class Motion:
     @property
     def peaks(self) -> np.ndarray:
         """When more moves than just before and just after, in seconds."""
-        inner = self.flow[1:-1]
-        return self.times[1:-1][(inner > self.flow[:-2]) & (inner > self.flow[2:])]
+        # Where nothing moves, rounding alone would make peaks.
+        flow = np.where(self.flow < STILL_IN_PIXELS, 0.0, self.flow)
+        return self.times[1:-1][(flow[1:-1] > flow[:-2]) & (flow[1:-1] > flow[2:])]
 
 
 def measure_motion(video: MediaSource) -> Motion:
