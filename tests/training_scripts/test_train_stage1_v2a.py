@@ -121,7 +121,7 @@ class TestFromScratch:
     def test_data_is_reported(self, undisturbed):
         report = json.loads((undisturbed / "data_report.json").read_text())
         assert (report["train"]["used"], report["validation"]["used"]) == (6, 2)
-        assert report["train"]["num_without_prompt"] == report["train"]["num_without_video"] == 0
+        assert report["train"]["remarks"] == {"without a prompt": 0, "without pictures": 0}
 
     def test_a_killed_training_goes_on_to_the_same_weights(self, undisturbed, script, folder, tmp_path):
         (tmp_path / "checkpoint-2").symlink_to(undisturbed / "checkpoint-2")
@@ -231,7 +231,7 @@ class TestArguments:
         args = script.parse_args(["--components=c", "--data=d", "--output_dir=folder/o"])
         assert (args.train_batch_size, args.max_train_steps, args.learning_rate) == (512, 300_000, 1e-4)
         assert (args.lr_scheduler, args.lr_decay_steps) == ("multistep", [240_000, 270_000])
-        assert (args.clip_length_in_s, args.peak_level, args.mixed_precision) == (8.0, 0.95, "no")
+        assert (args.clip_length_in_s, args.peak_level, args.mixed_precision) == (8.0, 0.95, None)
         assert args.cache_dir == Path("folder/o-features")
 
     def test_the_preset_changes_defaults_but_not_what_is_given(self, script):
