@@ -6,7 +6,7 @@
     python benchmarks/training_step.py --stage 2 --reference ~/F5-TTS --size full --batch-size 1 --output result.json
 
 A step is all that a batch makes a trainer do: forward pass, backward pass, clipping, AdamW, and the moving average of
-the weights. The two sides take turns, in new processes, so that both meet the same machine and only one is in memory.
+the weights. Each side runs in a process of its own, one at a time and in turns, so that both meet the same machine.
 Both get the same batch of random numbers, in float32. A report that is there already is added to. See README.md.
 """
 
@@ -31,7 +31,8 @@ from video_to_audio import describe_machine
 OURS, ORIGINAL = "deepaudio", "original"
 SCRIPTS = {1: "train_stage1_v2a", 2: "train_stage2_tts"}
 
-# Arguments of our networks. `full` is small_16k and F5TTS_v1_Base; `reduced` is what a CPU does in seconds.
+# Arguments of our networks. `full` is small_16k and F5TTS_v1_Base; `reduced` is what a CPU does in seconds, and
+# `shallow` F5TTS_v1_Base with fewer blocks, which needs less memory.
 STAGE1_CONFIG = {
     "latent_channels": 20,
     "clip_dim": 1024,
@@ -55,6 +56,8 @@ SIZES = {
     2: {
         "reduced": STAGE2_CONFIG
         | {"hidden_size": 384, "num_layers": 8, "num_attention_heads": 6, "text_dim": 256, "num_text_layers": 4},
+        "shallow": STAGE2_CONFIG
+        | {"hidden_size": 1024, "num_layers": 4, "num_attention_heads": 16, "text_dim": 512, "num_text_layers": 4},
         "full": STAGE2_CONFIG
         | {"hidden_size": 1024, "num_layers": 22, "num_attention_heads": 16, "text_dim": 512, "num_text_layers": 4},
     },
@@ -171,49 +174,56 @@ def make_batch(arguments: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def run(arguments: argparse.Namespace) -> dict[str, Any]:
-    """The steps of one turn, in the process of a side: what each cost, without the first ones."""
+def step(arguments: argparse.Namespace) -> dict[str, float]:
+    """One step in the process of a side: what it cost."""
     batch = make_batch(arguments)
-    steps = []
-    for _ in range(arguments.warmup + arguments.steps):
-        wall, cpu = time.perf_counter(), time.process_time()
-        loss = _training.step(batch)
-        usage = {"cpu_s": time.process_time() - cpu, "wall_s": time.perf_counter() - wall, "loss": loss}
-        steps.append(usage)
+    wall, cpu = time.perf_counter(), time.process_time()
+    loss = _training.step(batch)
     return {
-        "num_parameters": _training.num_parameters,
+        "cpu_s": time.process_time() - cpu,
+        "wall_s": time.perf_counter() - wall,
         "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10,
-        "steps": steps[arguments.warmup :],
+        "loss": loss,
     }
+
+
+def count_parameters() -> int:
+    """Those that are trained, in the process of a side."""
+    return _training.num_parameters
 
 
 def measure(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Turns of both sides, and the ratios of their medians."""
+    """Steps of both sides in turns, and the ratios of their medians."""
     context = multiprocessing.get_context("spawn")
-    turns = {ORIGINAL: [], OURS: []}
-    for turn in range(arguments.turns):
+    workers = {
+        side: ProcessPoolExecutor(1, mp_context=context, initializer=load, initargs=(side, arguments))
+        for side in (ORIGINAL, OURS)
+    }
+    parameters = {side: worker.submit(count_parameters).result() for side, worker in workers.items()}
+    if parameters[OURS] != parameters[ORIGINAL]:
+        raise SystemExit(f"The networks differ in size: {parameters}.")
+    steps = {side: [] for side in workers}
+    for turn in range(-arguments.warmup, arguments.steps):
         # Each side goes first as often as the other.
         for side in [ORIGINAL, OURS] if turn % 2 == 0 else [OURS, ORIGINAL]:
-            with ProcessPoolExecutor(1, mp_context=context, initializer=load, initargs=(side, arguments)) as worker:
-                figures = worker.submit(run, arguments).result()
-            turns[side].append(figures | {"load_average": os.getloadavg()})
-            seconds = ", ".join(f"{step['cpu_s']:.2f} ({step['wall_s']:.2f})" for step in figures["steps"])
-            print(f"{side:9} {figures['peak_mib']:6.0f} MiB, CPU s (and wall) of steps: {seconds}", flush=True)
-    sizes = {side: figures[0]["num_parameters"] for side, figures in turns.items()}
-    if sizes[OURS] != sizes[ORIGINAL]:
-        raise SystemExit(f"The networks differ in size: {sizes}.")
+            figures = workers[side].submit(step, arguments).result()
+            values = " ".join(f"{name} {value:9.3f}" for name, value in figures.items())
+            print(f"step {turn:3} {side:9} {values}", flush=True)
+            if turn >= 0:
+                steps[side].append(figures)
+    for worker in workers.values():
+        worker.shutdown()
     medians = {
-        side: {
-            name: statistics.median(step[name] for turn in figures for step in turn["steps"])
-            for name in ("cpu_s", "wall_s")
-        }
-        | {"peak_mib": max(turn["peak_mib"] for turn in figures)}
-        for side, figures in turns.items()
+        side: {name: statistics.median(step[name] for step in figures) for name in ("cpu_s", "wall_s")}
+        | {"peak_mib": figures[-1]["peak_mib"]}
+        for side, figures in steps.items()
     }
     return {
+        "num_parameters": parameters[OURS],
         "medians": medians,
         "ratio": {name: medians[OURS][name] / medians[ORIGINAL][name] for name in medians[OURS]},
-        "turns": turns,
+        "steps": steps,
+        "load_average": os.getloadavg(),
     }
 
 
@@ -221,10 +231,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--stage", type=int, choices=(1, 2), required=True, help="1: MMAudio, 2: F5-TTS")
     parser.add_argument("--reference", type=Path, required=True, help="checkout of the original")
-    parser.add_argument("--size", choices=("reduced", "full"), default="reduced", help="of the network")
+    parser.add_argument("--size", choices=("reduced", "shallow", "full"), default="reduced", help="of the network")
     parser.add_argument("--batch-size", type=int, default=4)
-    parser.add_argument("--turns", type=int, default=2, help="how often each side is run (default: %(default)s)")
-    parser.add_argument("--steps", type=int, default=5, help="steps of a turn that count (default: %(default)s)")
+    parser.add_argument("--steps", type=int, default=6, help="steps that count (default: %(default)s)")
     parser.add_argument("--warmup", type=int, default=2, help="steps before them (default: %(default)s)")
     parser.add_argument(
         "--average",
@@ -236,6 +245,9 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--output", type=Path, required=True, help="JSON file for the results, or to add them to")
     arguments = parser.parse_args()
+    sizes = SIZES[arguments.stage]
+    if arguments.size not in sizes:
+        parser.error(f"stage {arguments.stage} has no `--size {arguments.size}`; it has {', '.join(sizes)}")
 
     report: dict[str, Any] = {"machine": describe_machine(), "runs": []}
     if arguments.output.exists():
