@@ -5,7 +5,7 @@ BIN := .venv/bin
 # Threads that wait without spinning: on a shared machine spinning costs several times the CPU.
 export OMP_WAIT_POLICY := passive
 
-.PHONY: demo test lint clean
+.PHONY: demo test lint checkpoint clean
 
 demo: .venv/installed
 	$(BIN)/python examples/dub_a_clip.py --pipeline checkpoints/deepaudio-tiny --task soundtrack \
@@ -22,6 +22,12 @@ test: .venv/installed lint
 lint: .venv/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+# Hours of a CPU; a call that was interrupted goes on where it was. Needs flite and wamerican-small.
+checkpoint: .venv/installed
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[training,evaluation]"
+	$(BIN)/python -m pip install --quiet --no-deps resemblyzer
+	$(BIN)/python training_scripts/reproduce_tiny.py --work_dir build/checkpoint
 
 .venv/installed: setup.py constraints.txt
 	@echo "Installing PyTorch and what else is needed into .venv; this takes a minute or more."

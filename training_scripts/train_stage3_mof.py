@@ -36,8 +36,8 @@ from deepaudio_diffusers.instructions import Instruction, load_instructions
 from deepaudio_diffusers.instructions.evaluate import read_tasks, report
 from deepaudio_diffusers.instructions.generate import training_instructions
 from deepaudio_diffusers.models.gating_network import TASKS, MoFGatingConfig, MoFGatingNetwork
-from deepaudio_diffusers.training.arguments import add_training_arguments
-from deepaudio_diffusers.training.data import DataReport
+from deepaudio_diffusers.training.arguments import add_training_arguments, parse_with_preset
+from deepaudio_diffusers.training.data import DataReport, write_data_report
 from deepaudio_diffusers.training.hub import save_and_push
 from deepaudio_diffusers.training.loop import TrainingLoop, make_accelerator
 
@@ -133,10 +133,7 @@ def parse_args(input_args: Sequence[str] | None = None) -> argparse.Namespace:
         adam_weight_decay=0.0,
         ema_decay=0.0,
     )
-    # Looked at first, because it changes the defaults of other arguments.
-    if parser.parse_known_args(input_args)[0].preset == "tiny":
-        parser.set_defaults(**TINY_DEFAULTS)
-    return parser.parse_args(input_args)
+    return parse_with_preset(parser, input_args, TINY_DEFAULTS)
 
 
 def read_instructions(path: Path, data_report: DataReport) -> list[Instruction]:
@@ -309,19 +306,20 @@ def main(args: argparse.Namespace) -> None:
     set_seed(args.seed)
 
     # Instructions.
-    data_report = DataReport(args.on_bad_data)
+    reports = {"train": DataReport(args.on_bad_data)}
     if args.data is not None:
-        instructions = read_instructions(args.data, data_report)
+        instructions = read_instructions(args.data, reports["train"])
     else:
         items_per_step = args.train_batch_size * args.gradient_accumulation_steps * accelerator.num_processes
         num = args.num_train_instructions or args.max_train_steps * items_per_step
         instructions = list(training_instructions(num, args.seed))
-        data_report.used += num
+        reports["train"].used += num
     if args.validation_data is not None:
-        validation_instructions = read_instructions(args.validation_data, data_report)
+        reports["validation"] = DataReport(args.on_bad_data)
+        validation_instructions = read_instructions(args.validation_data, reports["validation"])
     else:
         validation_instructions = load_instructions("validation")
-    accelerator.print(data_report)
+    write_data_report(args, accelerator, **reports)
     accelerator.print(dict(Counter(instruction.label for instruction in instructions)))
 
     # Gate.
