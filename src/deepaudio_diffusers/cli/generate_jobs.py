@@ -170,6 +170,8 @@ def _rows_of_list(path: Path) -> Iterator[dict[str, Any]]:
         raise InputError(f"{printable(path.name)} cannot be read ({error.strerror}); check the path.") from error
     except UnicodeDecodeError as error:
         raise InputError(f"{printable(path.name)} is not text in UTF-8; save it as such.") from error
+    if not rows:
+        raise InputError(f"{printable(path.name)} holds no clip; write one line for each.")
     for line, row in rows:
         where = f"Line {line} of {printable(path.name)}"
         if unknown := sorted(set(row) - set(FIELDS), key=str):
