@@ -4,8 +4,8 @@
 
 import argparse
 import importlib.util
-import os
 import shlex
+import subprocess
 import sys
 from pathlib import Path
 from textwrap import dedent
@@ -67,10 +67,11 @@ def find_script(stage: str) -> Path:
     raise InputError(f"{name} is not in this installation; install the package again, or run it from its sources.")
 
 
-def run(options: argparse.Namespace) -> None:
+def run(options: argparse.Namespace) -> int:
     if importlib.util.find_spec("datasets") is None:
         raise InputError("Training needs more libraries: pip install 'deepaudio-diffusers[training]'.")
     launch = [*shlex.split(options.launch), str(find_script(options.stage)), *options.arguments]
     print(f"accelerate launch {shlex.join(launch)}", file=sys.stderr, flush=True)
-    # In place of this process, so that signals and exit code are those of the training.
-    os.execv(sys.executable, [sys.executable, "-m", "accelerate.commands.launch", *launch])
+    code = subprocess.run([sys.executable, "-m", "accelerate.commands.launch", *launch], check=False).returncode
+    # As a shell says it where a signal ended the training.
+    return code if code >= 0 else 128 - code
