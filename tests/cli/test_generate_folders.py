@@ -82,6 +82,10 @@ def test_nothing_is_made_twice_or_replaced_unasked(clips, tmp_path, capsys):
     (out / "puppet.mp4").write_bytes(b"edited")
     assert generate(clips, *TASK, "--output", out, "--resume") == 1
     assert "puppet.mp4' was changed since it was made; move it away" in capsys.readouterr().err
+    # What was made stays known as long as nothing takes its place.
+    manifest = (out / "manifest.jsonl").read_bytes()
+    assert generate(clips, *TASK, "--output", out, "--overwrite", model="no-model") == 1
+    assert (out / "manifest.jsonl").read_bytes() == manifest
     assert generate(clips, *TASK, "--output", out, "--overwrite") == 0
     assert hashes_of(out) == made
 
@@ -93,8 +97,9 @@ def test_files_of_others_are_not_replaced(clips, tmp_path, capsys):
         assert generate(clips, *TASK, "--output", tmp_path / "out", *option) == 1
         assert "puppet.mp4' exists already; pass --overwrite" in capsys.readouterr().err
     (tmp_path / "out" / "manifest.jsonl").write_text('{"version": 3}\n')
-    assert generate(clips, *TASK, "--output", tmp_path / "out", "--resume") == 1
-    assert "manifest.jsonl' is not of a manifest" in capsys.readouterr().err
+    for option in ("--resume", "--overwrite"):
+        assert generate(clips, *TASK, "--output", tmp_path / "out", option) == 1
+        assert "manifest.jsonl' is not of a manifest" in capsys.readouterr().err
     assert (tmp_path / "out" / "puppet.mp4").read_text() == "precious"
 
 

@@ -252,7 +252,7 @@ class _Generator:
         model = find_model(self.options.model)
         device = choose_device(self.options.device)
         self._constants = {
-            "model": self.options.model if model.name != Path(self.options.model).name else model.name,
+            "model": model.resolve().name if Path(self.options.model).is_dir() else self.options.model,
             "model_sha256": hash_model(model),
             "device": device,
             **{name: getattr(self.options, name) for name in ("dtype", *SAMPLING_ARGUMENTS, "keep_original")},
@@ -260,7 +260,8 @@ class _Generator:
         # A mistake in a call that goes on must not show after half of the clips.
         missing = []
         for job in jobs:
-            if job.name in self.manifest.records and self.manifest.has_files(job, self._request(job)):
+            is_known = job.name in self.manifest.records and not self.options.overwrite
+            if is_known and self.manifest.is_finished(job, self._request(job)):
                 print(f"kept: {printable(job.name)}")
             else:
                 missing.append(job)

@@ -42,11 +42,16 @@ class Manifest:
     def begin(self, jobs: list[Job], *, resume: bool, overwrite: bool) -> None:
         """Read what was made before, or begin anew.
 
+        Args:
+            jobs (`list[Job]`): What is to be made.
+            resume (`bool`): Whether something may have been made before.
+            overwrite (`bool`): Whether it may be replaced. What was made stays known until it is.
+
         Raises:
             InputError: There are files that were not to be expected, or the manifest is no such manifest.
         """
-        if self.path.exists() and not overwrite:
-            if not resume:
+        if self.path.exists():
+            if not resume and not overwrite:
                 raise InputError(
                     f"{printable(str(self.path))} says that something was made here before; pass --resume to go on "
                     "with it, --overwrite to make it anew, or another --output."
@@ -70,13 +75,12 @@ class Manifest:
                 _ = record["name"], record["request"], record["files"]
             except (ValueError, KeyError, TypeError) as error:
                 raise InputError(
-                    f"Line {number} of {printable(str(self.path))} is not of a manifest; pass another --output, or "
-                    "--overwrite."
+                    f"Line {number} of {printable(str(self.path))} is not of a manifest; pass another --output."
                 ) from error
             yield record
 
-    def has_files(self, job: Job, request: dict[str, Any]) -> bool:
-        """Whether all files of a finished `job` are there.
+    def is_finished(self, job: Job, request: dict[str, Any]) -> bool:
+        """Whether a `job` that the manifest knows has all its files.
 
         Args:
             job ([`Job`]): The clip.

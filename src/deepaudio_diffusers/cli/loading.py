@@ -87,7 +87,8 @@ def load_pipeline(folder: Path, device: str, dtype: str = "float32", offload: st
     hide_loading_bars()
     try:
         pipeline = DiffusionPipeline.from_pretrained(folder, dtype=getattr(torch, dtype), use_safetensors=True)
-    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+    except (OSError, ValueError, RuntimeError, AttributeError, KeyError, SafetensorError) as error:
+        # Attribute and key errors are what diffusers makes of an index with unknown or missing entries.
         raise CheckpointError(
             f"`model` ({folder.name!r}) cannot be loaded: {_first_line(error)} `deepaudio doctor --model` says more."
         ) from error
