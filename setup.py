@@ -18,6 +18,9 @@ EVALUATION = [
     "torchmetrics>=1.4",
 ]
 
+# The training scripts lie beside the sources, where people look for them, and are installed with the package.
+SCRIPTS = "deepaudio_diffusers.training_scripts"
+
 setup(
     name="deepaudio-diffusers",
     version="0.1.0",
@@ -27,8 +30,8 @@ setup(
     license="Apache-2.0",
     license_files=["LICENSE"],
     python_requires=">=3.10",
-    package_dir={"": "src"},
-    packages=find_packages("src"),
+    package_dir={"": "src", SCRIPTS: "training_scripts"},
+    packages=[*find_packages("src"), SCRIPTS],
     package_data={
         "deepaudio_diffusers": ["py.typed"],
         "deepaudio_diffusers.instructions": ["*.md", "*.jsonl", "templates/**/*"],
@@ -52,6 +55,10 @@ setup(
         "pypinyin>=0.55,<0.56",
         "rjieba>=0.2.2,<0.3",
         "wetext>=0.1.8,<0.2",
+        # The command line: one call at a time on a folder, and what `deepaudio doctor` reads.
+        "filelock>=3.15",
+        "packaging>=23",
+        "psutil>=5.9",
     ],
     extras_require={
         "training": TRAINING,

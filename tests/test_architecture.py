@@ -29,7 +29,17 @@ MAY_IMPORT = {
     "synthetic": {"errors", "media", "processing"},
     "training": {"conversion", "errors", "media", "models", "pipelines", "processing", "schedulers"},
     "evaluation": {"errors", "media", "models", "pipelines", "processing"},
-    "cli": {"conversion", "errors", "evaluation", "media", "models", "pipelines", "processing", "synthetic"},
+    "cli": {
+        "conversion",
+        "errors",
+        "evaluation",
+        "media",
+        "models",
+        "pipelines",
+        "processing",
+        "synthetic",
+        "training",
+    },
     # Knows everything, and only the package itself imports it.
     "_registration": {"conversion", "models", "pipelines", "schedulers"},
     "__init__": {"_registration", "errors", "models", "pipelines", "processing", "schedulers"},
