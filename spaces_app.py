@@ -11,6 +11,8 @@ The same file is the app of a Hugging Face Space; docs/space.md says how to make
 import argparse
 import atexit
 import os
+import signal
+import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import replace
@@ -29,7 +31,7 @@ import torch
 from starlette.middleware import Middleware
 
 from deepaudio_diffusers import DeepAudioPipeline
-from deepaudio_diffusers.app.door import Door, upload_route
+from deepaudio_diffusers.app.door import Door, upload_routes
 from deepaudio_diffusers.app.page import CSS, THEME, Page
 from deepaudio_diffusers.app.sessions import Sessions
 from deepaudio_diffusers.app.studio import Studio
@@ -84,8 +86,12 @@ def parse_arguments() -> argparse.Namespace:
         help="folder or Hub repository of a DeepAudio pipeline "
         "(default: $DEEPAUDIO_PIPELINE, or else checkpoints/deepaudio-tiny)",
     )
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", help="default: %(default)s")
-    parser.add_argument("--host", help="0.0.0.0 lets other machines in (default: $GRADIO_SERVER_NAME, or this machine)")
+    parser.add_argument(
+        "--device", default="cuda" if torch.cuda.is_available() else "cpu", help="default: %(default)s"
+    )
+    parser.add_argument(
+        "--host", help="0.0.0.0 lets other machines in (default: $GRADIO_SERVER_NAME, or this machine)"
+    )
     parser.add_argument("--port", type=int, help="default: $GRADIO_SERVER_PORT, or a free one from 7860 on")
     parser.add_argument("--max-clip-seconds", type=float, default=30.0, help="longest clip (default: %(default)g)")
     parser.add_argument("--max-upload-mb", type=int, default=100, help="largest upload (default: %(default)s)")
@@ -104,6 +110,8 @@ def main() -> None:
     args = parse_arguments()
     sessions = Sessions(Path(os.environ["GRADIO_TEMP_DIR"]), keep_in_s=args.keep_seconds)
     atexit.register(sessions.close)
+    # A Space that is stopped gets this signal, which would end the process before anything is deleted.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     limits = replace(
         Limits.strict(),
         max_bytes=args.max_upload_mb * 2**20,
@@ -119,7 +127,7 @@ def main() -> None:
         server_name=args.host,
         server_port=args.port,
         app_kwargs={
-            "routes": [upload_route(sessions, limits.max_bytes)],
+            "routes": upload_routes(sessions, limits.max_bytes),
             "middleware": [Middleware(Door, sessions=sessions)],
             "docs_url": None,
             "redoc_url": None,

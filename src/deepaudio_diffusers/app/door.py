@@ -29,10 +29,11 @@ COOKIE = "deepaudio_visitor"
 SECRET = re.compile(r"[A-Za-z0-9_-]{43}")
 FILE = "/gradio_api/file="
 UPLOAD = "/gradio_api/upload"
+UPLOAD_PROGRESS = "/gradio_api/upload_progress"
 ROUTES = {
     "GET": re.compile(
         r"/|/config/?|/theme\.css|/favicon\.ico|/robots\.txt|/manifest\.json|/(?:static|assets|svelte)/.*"
-        r"|/gradio_api/(?:file=.*|info/?|app_id|startup-events|theme\.css|heartbeat/[^/]+|queue/(?:data|status)"
+        r"|/gradio_api/(?:file=.*|info/?|app_id|startup-events|theme\.css|upload_progress|heartbeat/[^/]+|queue/(?:data|status)"
         r"|call/[^/]+/[^/]+)"
     ),
     "POST": re.compile(r"/gradio_api/(?:upload|queue/join|cancel|reset|call/[^/]+|run/[^/]+)"),
@@ -124,7 +125,7 @@ class Door:
         except (ValueError, RecursionError):
             return PlainTextResponse("The request is no JSON.", 400), request.receive
         if not all(secret is not None and self.sessions.may_read(secret, path) for path in paths):
-            message = "Only files that you uploaded here can be used, and they are deleted after you left: upload again."
+            message = "Only files that you uploaded here can be used, and they vanish after you left. Upload again."
             return JSONResponse({"detail": message, "error": message}, 403), request.receive
 
         is_sent = False
@@ -139,7 +140,7 @@ class Door:
         return None, replay
 
 
-def upload_route(sessions: Sessions, max_bytes: int) -> Route:
+def upload_routes(sessions: Sessions, max_bytes: int) -> list[Route]:
     """Where uploads go, instead of to Gradio: into the folder of the visitor, one file at a time.
 
     Args:
@@ -166,7 +167,11 @@ def upload_route(sessions: Sessions, max_bytes: int) -> Route:
                     new.write(chunk)
         return JSONResponse([str(path)])
 
-    return Route(UPLOAD, upload, methods=["POST"])
+    async def progress(request: Request) -> Response:
+        # The page asks how far the upload is, and is content to hear that there is nothing to wait for.
+        return Response('data: {"msg": "done"}\n\n', media_type="text/event-stream")
+
+    return [Route(UPLOAD, upload, methods=["POST"]), Route(UPLOAD_PROGRESS, progress)]
 
 
 def secret_of(request: Any) -> str | None:

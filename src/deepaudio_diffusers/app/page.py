@@ -14,7 +14,7 @@ from gradio.components import Component
 from ..errors import DeepAudioError
 from .door import secret_of
 from .sessions import Sessions
-from .stage import STATIC, TASK_LABELS, Stage, gate_panel, scene_of
+from .stage import STATIC, TASK_LABELS, gate_panel, make_stage, scene_of
 from .studio import MAX_SEED, MAX_TEXT_LENGTH, NAMES, STOP_FILE, Order, Studio, explain
 
 
@@ -37,7 +37,7 @@ BUTTONS = {
 }
 HINTS = {
     "soundtrack": "Ambience and speech for one clip: mixed, and each alone.",
-    "video_to_audio": "Effects and ambience in time with the picture. A line of text steers them, or replaces the clip.",
+    "video_to_audio": "Effects and ambience in time with the picture; a line of text steers them.",
     "video_to_speech": "Your words in the voice of a recording, timed by the picture.",
     "text_to_speech": "Your words in the voice of a recording.",
 }
@@ -73,9 +73,7 @@ class Page:
             For each task the name of each example, and what it puts into which input.
     """
 
-    def __init__(
-        self, studio: Studio, sessions: Sessions, examples: dict[str, dict[str, dict[str, str]]]
-    ) -> None:
+    def __init__(self, studio: Studio, sessions: Sessions, examples: dict[str, dict[str, dict[str, str]]]) -> None:
         self.studio = studio
         self.sessions = sessions
         # Session of Gradio -> folder of the take that is being made for it.
@@ -292,7 +290,7 @@ class Page:
             gr.Warning(explain(error, self.studio.limits))
             return None, ""
         sound = "with sound, which is replaced" if info.has_audio else "silent"
-        size = f"{info.width} × {info.height}"
+        size = f"{info.width} x {info.height}"
         return gr.skip(), f"{info.duration_in_s:.2f} s · {size} · {info.fps:.4g} frames a second · {sound}"
 
     def _preview(self, instruction: str) -> str:
@@ -311,6 +309,7 @@ class Page:
         return [
             *(gr.update(visible=name in needed) for name in self._inputs),
             *(gr.update(visible=name == task) for name in self._buttons),
+            gr.update(visible="video" in needed),
         ]
 
     def _told(self, error: DeepAudioError) -> gr.Error:
@@ -336,23 +335,22 @@ class Page:
                 tabs, tab_of = self._make_tabs(examples)
                 facts = self._make_form()
             with gr.Column(scale=7, min_width=420):
-                stage = Stage(elem_id="stage", min_height=440)
-        outputs = [stage, *_make_api_outputs()]
+                self._stage = make_stage()
+        # Programs get files. What the stage shows of them goes there by way of a state, which is not for programs.
+        self._scene = gr.State()
+        self._outputs = [self._scene, *_make_api_outputs()]
 
-        shown = [*self._inputs.values(), *self._buttons.values()]
+        shown = [*self._inputs.values(), *self._buttons.values(), facts]
         for task, tab in tab_of.items():
             tab.select(lambda task=task: self._show(task), None, shown, **PAGE_ONLY)
-        takes = [
-            self._connect(self._buttons[task].click, maker, outputs, stage, NAMES[task])
-            for task, maker in self._makers.items()
-        ]
+        takes = [self._connect(self._buttons[task].click, maker, NAMES[task]) for task, maker in self._makers.items()]
         instruction.input(self._preview, instruction, panel, trigger_mode="always_last", **PAGE_ONLY)
         gr.api(self.read_instruction, api_name="read_instruction", queue=False)
         self._inputs = {"instruction": instruction, **self._inputs}
         chosen = gr.on(
             [do_it.click, instruction.submit], self._choose, instruction, [panel, tabs, *shown], **PAGE_ONLY
         )
-        takes.append(self._connect(chosen.success, self.instruct, outputs, stage, "instruct"))
+        takes.append(self._connect(chosen.success, self.instruct, "instruct"))
         self._inputs.pop("instruction")
         self._stop_button.click(self._stop, None, None, cancels=takes, **PAGE_ONLY)
         video = self._inputs["video"]
@@ -361,13 +359,13 @@ class Page:
         )
         video.clear(lambda: "", None, facts, **PAGE_ONLY)
 
-    def _connect(
-        self, event: Callable, maker: Callable, outputs: list[Component], stage: Stage, name: str
-    ) -> gr.events.Dependency:
+    def _connect(self, event: Callable, maker: Callable, name: str) -> gr.events.Dependency:
         """Let an event make a take, from the inputs that are named like the arguments of `maker`."""
         inputs = [self._inputs[name] for name in inspect.signature(maker).parameters if name in self._inputs]
         # The networks work for one visitor at a time.
-        return event(maker, inputs, outputs, api_name=name, concurrency_id="take", show_progress_on=stage)
+        take = event(maker, inputs, self._outputs, api_name=name, concurrency_id="take", show_progress_on=self._stage)
+        take.success(lambda scene: scene, self._scene, self._stage, **PAGE_ONLY)
+        return take
 
     def _make_tabs(self, examples: dict) -> tuple[gr.Tabs, dict[str, gr.Tab]]:
         tab_of = {}
@@ -401,9 +399,7 @@ class Page:
                 component.render()
         with gr.Row(elem_id="making"):
             for task in self._makers:
-                self._buttons[task] = gr.Button(
-                    BUTTONS[task], variant="primary", scale=4, visible=task == first_task
-                )
+                self._buttons[task] = gr.Button(BUTTONS[task], variant="primary", scale=4, visible=task == first_task)
             self._stop_button = gr.Button("Cancel", scale=1, min_width=90)
         return facts
 
@@ -421,13 +417,18 @@ def _make_inputs() -> dict[str, Component]:
     """All that a take can need: five plain inputs, then the advanced ones."""
     text = {"value": "", "max_length": MAX_TEXT_LENGTH, "render": False}
     return {
-        "video": gr.Video(label="Clip", sources=["upload"], height=200, render=False),
+        "video": gr.Video(label="Clip", sources=["upload"], height=200, buttons=[], elem_id="clip", render=False),
         "prompt": gr.Textbox(label="What is to be heard", placeholder="rain on a tin roof, far thunder", **text),
         "transcript": gr.Textbox(
             label="What is to be said", placeholder="I told you we would be late.", lines=2, **text
         ),
         "voice": gr.Audio(
-            label="The voice: 3 to 10 s of speech", sources=["upload", "microphone"], type="filepath", elem_id="voice", render=False
+            label="The voice: 3 to 10 s of speech",
+            sources=["upload", "microphone"],
+            type="filepath",
+            buttons=[],
+            elem_id="voice",
+            render=False,
         ),
         "voice_text": gr.Textbox(label="The words in that recording", placeholder="Word for word", **text),
         "seed": gr.Number(

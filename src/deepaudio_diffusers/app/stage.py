@@ -29,23 +29,17 @@ CONTOUR_LABELS = {
 }
 
 
-class Stage(gr.HTML):
+def make_stage() -> gr.HTML:
     """A player for takes. Its value is what [`scene_of`] returns; `None` is the empty stage."""
-
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(
-            value=None,
-            html_template=(STATIC / "stage.html").read_text(encoding="utf-8"),
-            css_template=(STATIC / "stage.css").read_text(encoding="utf-8"),
-            js_on_load=(STATIC / "stage.js").read_text(encoding="utf-8"),
-            apply_default_css=False,
-            **kwargs,
-        )
-
-    @property
-    def skip_api(self) -> bool:
-        """Programs get the files themselves."""
-        return True
+    return gr.HTML(
+        value=None,
+        html_template=(STATIC / "stage.html").read_text(encoding="utf-8"),
+        css_template=(STATIC / "stage.css").read_text(encoding="utf-8"),
+        js_on_load=(STATIC / "stage.js").read_text(encoding="utf-8"),
+        apply_default_css=False,
+        elem_id="stage",
+        min_height=440,
+    )
 
 
 def scene_of(take: Take) -> dict[str, Any]:
