@@ -4,10 +4,9 @@
 
 import http.server
 import json
-import subprocess
-import sys
 import threading
 import time
+from contextlib import closing
 from pathlib import Path
 
 import httpx
@@ -15,17 +14,12 @@ import numpy as np
 import pytest
 
 from deepaudio_diffusers.media.encode import encode_video
-
-
-pytest.importorskip("gradio", reason="needs `pip install '.[space]'`")
-
-from tests.space.server import (  # noqa: E402
+from tests.space.server import (
     CLIP,
     KEEP_IN_S,
     MAX_CLIP_SECONDS,
     MAX_UPLOAD_MB,
     VOICE,
-    Server,
     address_of,
     running,
     upload,
@@ -62,13 +56,13 @@ def files_of(event: str) -> list[str]:
 
 @pytest.fixture
 def visitor(tiny):
-    with tiny.visitor() as visitor:
+    with closing(tiny.visitor()) as visitor:
         yield visitor
 
 
 @pytest.fixture
 def stranger(tiny):
-    with tiny.visitor() as stranger:
+    with closing(tiny.visitor()) as stranger:
         yield stranger
 
 
@@ -248,7 +242,7 @@ def test_a_take_that_failed_leaves_no_files(visitor):
 
 
 def test_files_vanish_after_their_visitor_has_left(tiny, stranger):
-    with tiny.visitor() as leaving:
+    with closing(tiny.visitor()) as leaving:
         path = Path(upload(leaving, "clip.mp4", CLIP.read_bytes()).json()[0])
         # As long as a page is open, so is this.
         with leaving.stream("GET", "/gradio_api/heartbeat/0123456789") as page:
@@ -264,7 +258,7 @@ def test_files_vanish_after_their_visitor_has_left(tiny, stranger):
 def test_all_files_vanish_when_the_app_is_stopped(space):
     with running(space) as server:
         server.wait()
-        with server.visitor() as visitor:
+        with closing(server.visitor()) as visitor:
             path = Path(upload(visitor, "clip.mp4", CLIP.read_bytes()).json()[0])
         assert path.is_file()
     assert not path.parents[2].exists()

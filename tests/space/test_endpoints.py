@@ -5,15 +5,12 @@
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import gradio_client
 import numpy as np
 import pytest
 
 from deepaudio_diffusers.media import probe, read_audio
-
-
-gradio_client = pytest.importorskip("gradio_client", reason="needs `pip install '.[space]'`")
-
-from tests.space.server import CLIP, VOICE, VOICE_TEXT  # noqa: E402
+from tests.space.server import CLIP, VOICE, VOICE_TEXT
 
 
 FEW = {"steps": 2, "seed": 1}

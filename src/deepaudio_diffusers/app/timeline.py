@@ -42,16 +42,19 @@ def film_strip(video: MediaFile, length_in_s: float) -> str:
     width, height = THUMBNAIL_SIZE
     strip = Image.new("RGB", (NUM_THUMBNAILS * width, height), "black")
     times_in_s = [(i + 0.5) * length_in_s / NUM_THUMBNAILS for i in range(NUM_THUMBNAILS)]
+    thumbnail = None
     num_pasted = 0
     for frame in decode_frames(video):
         due = [i for i in range(num_pasted, NUM_THUMBNAILS) if times_in_s[i] < frame.end_in_s]
-        if due:
+        if due or thumbnail is None:
             thumbnail = _thumbnail(frame.to_rgb(), frame.display_size)
-            for i in due:
-                strip.paste(thumbnail, (i * width, 0))
-            num_pasted = due[-1] + 1
+        for i in due:
+            strip.paste(thumbnail, (i * width, 0))
+        num_pasted += len(due)
         if num_pasted == NUM_THUMBNAILS:
             break
+    for i in range(num_pasted, NUM_THUMBNAILS):
+        strip.paste(thumbnail, (i * width, 0))
     return _data_address(strip, "JPEG", quality=80)
 
 
