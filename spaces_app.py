@@ -12,10 +12,10 @@ import argparse
 import atexit
 import os
 import signal
-import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -106,12 +106,17 @@ def on_gpu(function: Callable) -> Callable:
     return spaces.GPU(duration=GPU_SECONDS)(function) if HAS_ZERO_GPU else function
 
 
+def stop(sessions: Sessions, *_: object) -> None:
+    """What the signal does that a Space gets when it is stopped: delete all files, and wait for nothing else."""
+    sessions.close()
+    os._exit(0)
+
+
 def main() -> None:
     args = parse_arguments()
     sessions = Sessions(Path(os.environ["GRADIO_TEMP_DIR"]), keep_in_s=args.keep_seconds)
     atexit.register(sessions.close)
-    # A Space that is stopped gets this signal, which would end the process before anything is deleted.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit())
+    signal.signal(signal.SIGTERM, partial(stop, sessions))
     limits = replace(
         Limits.strict(),
         max_bytes=args.max_upload_mb * 2**20,

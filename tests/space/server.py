@@ -11,6 +11,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import quote
 
 import httpx
 
@@ -60,7 +61,7 @@ def running(folder: Path, *arguments: str) -> Iterator[Server]:
     """The app in `folder`, which has to be a Space put together by `make space`."""
     environment = os.environ | {"PYTHONUNBUFFERED": "1", "OMP_WAIT_POLICY": "passive"}
     environment.pop("PYTHONPATH", None)
-    limits = ["--keep-seconds", str(KEEP_IN_S), "--max-upload-mb", str(MAX_UPLOAD_MB)]
+    limits = ["--max-upload-mb", str(MAX_UPLOAD_MB)]
     limits += ["--max-clip-seconds", str(MAX_CLIP_SECONDS), "--device", "cpu", "--port", str(_free_port())]
     process = subprocess.Popen(
         [sys.executable, "spaces_app.py", *limits, *arguments],
@@ -85,7 +86,7 @@ def upload(visitor: httpx.Client, name: str, content: bytes) -> httpx.Response:
 
 def address_of(path: str) -> str:
     """Where a file of the app is read."""
-    return f"/gradio_api/file={path}"
+    return f"/gradio_api/file={quote(path)}"
 
 
 def _free_port() -> int:

@@ -80,8 +80,13 @@ class Sessions:
 
     def may_read(self, secret: str, path: str) -> bool:
         """Whether a file is the visitor's own or everybody's. Links, `..` and relative names lead nowhere else."""
-        resolved = Path(path).resolve()
-        if not Path(path).is_absolute() or not resolved.is_file():
+        try:
+            resolved = Path(path).resolve()
+            is_file = Path(path).is_absolute() and resolved.is_file()
+        except (OSError, ValueError):
+            # What no file can be called.
+            return False
+        if not is_file:
             return False
         return resolved in self._public or resolved.is_relative_to(self.folder(secret))
 
