@@ -17,6 +17,8 @@ EVALUATION = [
     "setuptools<81",
     "torchmetrics>=1.4",
 ]
+# What the app needs besides: its page, and the server behind it.
+SPACE = ["gradio>=6.31,<7", "starlette>=1.0"]
 
 # The training scripts lie beside the sources, where people look for them, and are installed with the package.
 SCRIPTS = "deepaudio_diffusers.training_scripts"
@@ -34,6 +36,7 @@ setup(
     packages=[*find_packages("src"), SCRIPTS],
     package_data={
         "deepaudio_diffusers": ["py.typed"],
+        "deepaudio_diffusers.app": ["static/*"],
         "deepaudio_diffusers.instructions": ["*.md", "*.jsonl", "templates/**/*"],
     },
     install_requires=[
@@ -63,7 +66,16 @@ setup(
     extras_require={
         "training": TRAINING,
         "evaluation": EVALUATION,
-        "test": [*TRAINING, *RECOGNISER, "hypothesis>=6.100", "pytest>=8", "ruff>=0.12"],
+        "space": SPACE,
+        "test": [
+            *TRAINING,
+            *RECOGNISER,
+            *SPACE,
+            "hypothesis>=6.100",
+            "playwright>=1.60",
+            "pytest>=8",
+            "ruff>=0.12",
+        ],
     },
     entry_points={"console_scripts": ["deepaudio=deepaudio_diffusers.cli:main"]},
 )
