@@ -268,6 +268,7 @@ class VideoToAudioPipeline(DiffusionPipeline, TransformerLoraLoaderMixin):
                 f"`callback_on_step_end_tensor_inputs` has {unknown}; accepted are {self._callback_tensor_inputs}."
             )
 
+    @torch.no_grad()
     def encode_prompt(self, prompt: str | list[str]) -> torch.Tensor:
         """Encode text with CLIP.
 
