@@ -13,11 +13,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from deepaudio_diffusers import DeepAudioPipeline, TextToSpeechPipeline, VideoToAudioPipeline
 from deepaudio_diffusers.media import probe
 from tests.documents.blocks import DOCUMENTS, ROOT, Block, fenced_blocks, inline_commands
 from tests.documents.commands import NOT_RUN, commands_of, parse_command, reason_not_to_run, run_command
-from tests.documents.workshop import make_workshop
 
 
 PYTHON, SHELL, DATA, TEXT = ("python", "py"), ("bash", "sh"), ("json",), ("", "text", "mermaid", "bibtex")
@@ -41,11 +39,6 @@ def relative(path: Path) -> str:
     return path.relative_to(ROOT).as_posix()
 
 
-@pytest.fixture(scope="module")
-def workshop(tmp_path_factory):
-    return make_workshop(tmp_path_factory.mktemp("workshop"))
-
-
 def test_every_block_has_a_known_language():
     assert [block.name for block in BLOCKS if block.language not in (*PYTHON, *SHELL, *DATA, *TEXT)] == []
 
@@ -54,8 +47,6 @@ def test_every_block_has_a_known_language():
 def test_python_runs(path, workshop, monkeypatch):
     """The blocks of a document one after the other, since later ones go on from earlier ones."""
     monkeypatch.chdir(workshop)
-    for pipeline in (DeepAudioPipeline, TextToSpeechPipeline, VideoToAudioPipeline):
-        monkeypatch.setattr(pipeline, "_progress_bar_config", {"disable": True}, raising=False)
     namespace = {"__name__": path.stem, "frames": [Image.new("RGB", (64, 64), (8 * i, 0, 0)) for i in range(30)]}
     for block in fenced_blocks(path):
         if block.language not in PYTHON:
