@@ -5,25 +5,25 @@
 import argparse
 import importlib
 import importlib.util
-import json
 import os
 import pkgutil
 import re
 import runpy
+import shutil
 import stat
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import deepaudio_diffusers.cli
 from tests.documents.blocks import PROGRAMS, ROOT
 
 
+# Stands in the place of a program: notes its arguments, each ended by a unit separator, in a line of a file.
 RECORDER = """\
-#!{python}
-import json, sys
-with open({record!r}, "a") as file:
-    print(json.dumps([{program!r}, *sys.argv[1:]]), file=file)
+#!/bin/sh
+{{ printf '%s\\037' {program} "$@"; echo; }} >> {record}
 """
 
 # Commands that are parsed and not run, by how they begin, with the reason.
@@ -48,30 +48,25 @@ class _Parsed(Exception):
     """Ends a script as soon as its arguments are parsed."""
 
 
-def commands_of(script: str, folder: Path) -> list[list[str]]:
+def commands_of(script: str) -> list[list[str]]:
     """Run a shell script in which every program only notes its arguments.
 
     Raises:
         AssertionError: The script has an error, or calls a program that is not among [`PROGRAMS`].
     """
-    programs, record = folder / "programs", folder / "commands.jsonl"
-    programs.mkdir()
-    record.touch()
-    for program in PROGRAMS:
-        path = programs / program
-        path.write_text(RECORDER.format(python=sys.executable, record=str(record), program=program))
-        path.chmod(path.stat().st_mode | stat.S_IXUSR)
-    result = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", script],
-        env={"PATH": str(programs), "HOME": "/home/somebody"},
-        cwd=folder,
-        executable="/bin/bash",
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert result.returncode == 0, result.stderr
-    return [json.loads(line) for line in record.read_text().splitlines()]
+    with tempfile.TemporaryDirectory() as folder:
+        programs, record = Path(folder, "programs"), Path(folder, "commands")
+        programs.mkdir()
+        record.touch()
+        for program in PROGRAMS:
+            path = programs / program
+            path.write_text(RECORDER.format(program=program, record=record))
+            path.chmod(path.stat().st_mode | stat.S_IXUSR)
+        shell = [shutil.which("bash"), "-euo", "pipefail", "-c", script]
+        environment = {"PATH": str(programs), "HOME": "/home/somebody"}
+        result = subprocess.run(shell, env=environment, cwd=folder, capture_output=True, text=True, check=False)
+        assert result.returncode == 0, result.stderr
+        return [line.split("\x1f")[:-1] for line in record.read_text().split("\n")[:-1]]
 
 
 def reason_not_to_run(command: list[str]) -> str | None:

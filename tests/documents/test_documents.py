@@ -57,8 +57,8 @@ def test_python_runs(path, workshop, monkeypatch):
 
 
 @pytest.mark.parametrize("block", SHELL_BLOCKS, ids=names_of(SHELL_BLOCKS))
-def test_commands_run(block, workshop, tmp_path, monkeypatch):
-    commands = commands_of(block.text, tmp_path)
+def test_commands_run(block, workshop, monkeypatch):
+    commands = commands_of(block.text)
     assert commands
     monkeypatch.chdir(workshop)
     for command in commands:

@@ -31,21 +31,22 @@ def name_of(path: Path) -> str:
     return path.stem
 
 
-def command_in(example: str, folder: Path) -> list[str]:
+def command_in(example: str) -> list[str]:
     """The command in the docstring of an example."""
-    docstring = ast.get_docstring(ast.parse((ROOT / "examples" / f"{example}.py").read_text(encoding="utf-8")))
+    module = ast.parse((ROOT / "examples" / f"{example}.py").read_text(encoding="utf-8"))
+    docstring = ast.get_docstring(module, clean=False)
     block = next(part for part in docstring.split("\n\n") if part.startswith("    "))
-    (command,) = commands_of(block, folder)
+    (command,) = commands_of(block)
     return command
 
 
 @pytest.fixture
-def run(workshop, tmp_path, monkeypatch, capsys):
+def run(workshop, monkeypatch, capsys):
     """Runs the command of an example, with further arguments, in the workshop; returns what it said."""
     monkeypatch.chdir(workshop)
 
     def run(example: str, *more) -> list[str]:
-        run_command(command_in(example, tmp_path), [str(argument) for argument in more])
+        run_command(command_in(example), [str(argument) for argument in more])
         return capsys.readouterr().out.splitlines()
 
     return run
@@ -63,9 +64,9 @@ def assert_only_sound_was_added(output: Path, clip: Path = CLIP) -> None:
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=name_of)
-def test_it_is_short_and_says_how_to_run_it(path, tmp_path):
+def test_it_is_short_and_says_how_to_run_it(path):
     assert len(path.read_text(encoding="utf-8").splitlines()) < 60
-    assert f"examples/{path.name}" in command_in(path.stem, tmp_path)
+    assert f"examples/{path.name}" in command_in(path.stem)
 
 
 def test_the_readme_lists_all_of_them():

@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from PIL import Image
 
-from deepaudio_diffusers.media import write_audio
+from deepaudio_diffusers.media import read_audio, write_audio, write_audio_into_video
 from tests.documents.blocks import ROOT
 from tests.tiny import tiny_deepaudio_pipeline, tiny_pipeline, tiny_speech_pipeline
 
@@ -47,8 +47,8 @@ def make_workshop(folder: Path) -> Path:
 
     for name in ("voice.wav", "anna.wav"):
         shutil.copy(ASSETS / "voice.wav", folder / name)
-    (folder / "ben.mp4").symlink_to(folder / "ben.wav")
-    shutil.copy(ASSETS / "voice.wav", folder / "ben.wav")
+    voice = read_audio(ASSETS / "voice.wav")
+    write_audio_into_video(ASSETS / "bouncing-ball.mp4", voice.samples, voice.sampling_rate, folder / "ben.mp4")
     swell = torch.sin(torch.linspace(0, 9, 64_000)) ** 2
     noise = torch.randn(64_000, generator=torch.Generator().manual_seed(0))
     write_audio(folder / "sound-of-the-video.wav", 0.1 * swell * noise, 16_000)
