@@ -15,10 +15,12 @@ DOCUMENTS = sorted(
     for path in ROOT.glob(pattern)
 )
 PROGRAMS = ("accelerate", "apt-get", "deepaudio", "git", "make", "pip", "python", "torchrun")
+# Those whose names, followed by something, are commands within the text too.
+INLINE_PROGRAMS = ("apt-get", "deepaudio", "make", "pip", "python")
 
 # A fence, indented when it is part of a list, the name of a language, and everything up to the same fence.
 _FENCED = re.compile(r"^(?P<indent> *)```(?P<language>\w*)\n(?P<text>.*?)^(?P=indent)```$", re.MULTILINE | re.DOTALL)
-_INLINE = re.compile(r"(?<!`)`((?:" + "|".join(PROGRAMS) + r") [^`]+)`(?!`)")
+_INLINE = re.compile(r"(?<!`)`((?:" + "|".join(INLINE_PROGRAMS) + r") [^`]+)`(?!`)")
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,6 @@ def fenced_blocks(path: Path) -> Iterator[Block]:
 
 
 def inline_commands(path: Path) -> list[str]:
-    """Code within the text of a document that begins with one of [`PROGRAMS`] and says with what."""
+    """Code within the text of a document that begins with one of [`INLINE_PROGRAMS`] and says with what."""
     text = _FENCED.sub("", path.read_text(encoding="utf-8"))
     return [" ".join(command.split()) for command in _INLINE.findall(text)]

@@ -16,6 +16,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+import pytest
+
 import deepaudio_diffusers.cli
 from tests.documents.blocks import PROGRAMS, ROOT
 
@@ -38,6 +40,7 @@ NOT_RUN = {
     "make test": "is what these tests run in",
     "pip install": "needs the network",
     "python benchmarks/": "measures for minutes or hours, most of them beside other software",
+    "python -m pytest": "is what these tests run in",
     "python training_scripts/": "needs the results of training; tests/training_scripts runs each script",
 }
 # Packages that `pip install` is told of besides this one.
@@ -62,7 +65,8 @@ def commands_of(script: str) -> list[list[str]]:
             path = programs / program
             path.write_text(RECORDER.format(program=program, record=record))
             path.chmod(path.stat().st_mode | stat.S_IXUSR)
-        shell = [shutil.which("bash"), "-euo", "pipefail", "-c", script]
+        # Programs of the environment that the Makefile makes stand in as well.
+        shell = [shutil.which("bash"), "-euo", "pipefail", "-c", script.replace(".venv/bin/", "")]
         environment = {"PATH": str(programs), "HOME": "/home/somebody"}
         result = subprocess.run(shell, env=environment, cwd=folder, capture_output=True, text=True, check=False)
         assert result.returncode == 0, result.stderr
@@ -99,6 +103,8 @@ def parse_command(command: list[str]) -> None:
             _deepaudio_parser().parse_args(arguments)
         case ("accelerate", ["launch", script, *rest]) | ("python" | "torchrun", [script, *rest]):
             _parse_for_script(ROOT / script, rest)
+        case "python", ["-m", "pytest", *paths]:
+            assert [path for path in paths if not (ROOT / path).exists()] == []
         case "make", [target]:
             assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.MULTILINE), f"no target {target}"
         case "pip", ["install", *packages]:
@@ -109,6 +115,13 @@ def parse_command(command: list[str]) -> None:
             assert address.startswith("https://github.com/")
         case _:
             raise AssertionError(f"no rule for {command}; add one, or a line to NOT_RUN")
+
+
+def check_name(command: list[str]) -> None:
+    """Check that `deepaudio NAME` exists, where a document names a command without its arguments."""
+    with pytest.raises(SystemExit) as info:
+        _deepaudio_parser().parse_args([command[1], "--help"])
+    assert info.value.code == 0
 
 
 def _without_launcher_options(command: list[str]) -> list[str]:
