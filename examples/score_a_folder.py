@@ -14,7 +14,7 @@ import argparse
 from pathlib import Path
 
 import torch
-from accelerate import PartialState
+from accelerate import Accelerator
 
 from deepaudio_diffusers import VideoToAudioPipeline
 from deepaudio_diffusers.media import write_audio_into_video
@@ -29,12 +29,12 @@ parser.add_argument("--seed", type=int, default=0, help="of the first clip; the 
 parser.add_argument("--output-dir", type=Path, required=True, help="the results have the names of the clips")
 args = parser.parse_args()
 
-state = PartialState()
-pipe = VideoToAudioPipeline.from_pretrained(args.pipeline).to(state.device)
-pipe.set_progress_bar_config(disable=not state.is_main_process)
+accelerator = Accelerator()
+pipe = VideoToAudioPipeline.from_pretrained(args.pipeline).to(accelerator.device)
+pipe.set_progress_bar_config(disable=not accelerator.is_main_process)
 args.output_dir.mkdir(parents=True, exist_ok=True)
 clips = list(enumerate(sorted(args.videos.glob("*.mp4"))))
-with state.split_between_processes(clips) as own_clips:
+with accelerator.split_between_processes(clips) as own_clips:
     for number, video in own_clips:
         output = args.output_dir / video.name
         if output.exists():
@@ -42,6 +42,5 @@ with state.split_between_processes(clips) as own_clips:
         generator = torch.Generator().manual_seed(args.seed + number)
         result = pipe(video, prompt=args.prompt, num_inference_steps=args.steps, generator=generator)
         write_audio_into_video(video, result.audios[0], result.sampling_rate, output)
-        print(f"Process {state.process_index} wrote {output.resolve()}", flush=True)
-state.wait_for_everyone()
-state.destroy_process_group()
+        print(f"Process {accelerator.process_index} wrote {output.resolve()}", flush=True)
+accelerator.end_training()

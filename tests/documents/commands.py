@@ -101,10 +101,10 @@ def parse_command(command: list[str]) -> None:
     match program, arguments:
         case "deepaudio", _:
             _deepaudio_parser().parse_args(arguments)
-        case ("accelerate", ["launch", script, *rest]) | ("python" | "torchrun", [script, *rest]):
-            _parse_for_script(ROOT / script, rest)
         case "python", ["-m", "pytest", *paths]:
             assert [path for path in paths if not (ROOT / path).exists()] == []
+        case ("accelerate", ["launch", script, *rest]) | ("python" | "torchrun", [script, *rest]):
+            _parse_for_script(ROOT / script, rest)
         case "make", [target]:
             assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.MULTILINE), f"no target {target}"
         case "pip", ["install", *packages]:
