@@ -8,11 +8,11 @@ export OMP_WAIT_POLICY := passive
 .PHONY: demo test lint checkpoint app space clean
 
 demo: .venv/installed
-	$(BIN)/python examples/dub_a_clip.py --pipeline checkpoints/deepaudio-tiny --task soundtrack \
+	$(BIN)/python examples/make_a_soundtrack.py --pipeline checkpoints/deepaudio-tiny \
 		--video examples/assets/puppet-and-drums.mp4 --prompt "drums being played with sticks" \
 		--contour-prompt "a puppet talking" --transcript "throw brown over hammer one later" \
 		--voice examples/assets/voice.wav --voice-text "throw white with paper five later" \
-		--output build/demo/puppet-and-drums-with-sound.mp4
+		--output-dir build/demo
 	@echo "A small checkpoint of a small world, trained on a CPU: checkpoints/deepaudio-tiny/README.md says what it can do."
 	@echo "Convert published weights with 'deepaudio convert' (docs/checkpoints.md) for real clips."
 

@@ -635,6 +635,9 @@ class MMAudioTransformer1DModel(
                 address on the Hub, or the state dict itself.
             **kwargs: See [`~diffusers.loaders.FromOriginalModelMixin.from_single_file`]. Entries of `original_config`
                 override what the shapes tell.
+
+        Returns:
+            [`MMAudioTransformer1DModel`] with the weights of the file.
         """
         if kwargs.get("config") is None:
             kwargs.setdefault("original_config", {})
@@ -651,12 +654,26 @@ class MMAudioTransformer1DModel(
 
     @apply_forward_hook
     def normalize_latents(self, latents: torch.Tensor) -> torch.Tensor:
-        """VAE latents of shape `(batch_size, num_latents, latent_channels)` to the unit scale the network works at."""
+        """VAE latents to the unit scale the network works at.
+
+        Args:
+            latents (`torch.Tensor` of shape `(batch_size, num_latents, latent_channels)`): As the VAE encodes them.
+
+        Returns:
+            `torch.Tensor` of the same shape.
+        """
         return self.latent_statistics(latents, inverse=False)
 
     @apply_forward_hook
     def denormalize_latents(self, latents: torch.Tensor) -> torch.Tensor:
-        """Undo `normalize_latents`."""
+        """Undo `normalize_latents`.
+
+        Args:
+            latents (`torch.Tensor` of shape `(batch_size, num_latents, latent_channels)`): At the unit scale.
+
+        Returns:
+            `torch.Tensor` of the same shape, for the VAE to decode.
+        """
         return self.latent_statistics(latents, inverse=True)
 
     @apply_forward_hook

@@ -229,7 +229,11 @@ class DeepAudioPipeline(DiffusionPipeline):
         return getattr(self, "_progress_bar_config", {})
 
     def set_progress_bar_config(self, **kwargs: Any) -> None:
-        """Arguments for the progress bars of both halves; see [`~DiffusionPipeline.set_progress_bar_config`]."""
+        """Configure the progress bars of both halves.
+
+        Args:
+            **kwargs: Of `tqdm`, `disable=True` for instance.
+        """
         super().set_progress_bar_config(**kwargs)
         for half in (self._video_to_audio, self._text_to_speech):
             if half is not None:
@@ -324,6 +328,8 @@ class DeepAudioPipeline(DiffusionPipeline):
         output_type: str,
     ) -> None:
         """Refuse a call that lacks what its task needs, before any work is done.
+
+        The arguments are those of [`~DeepAudioPipeline.__call__`], and what `choose_task` made of them.
 
         Raises:
             InputError: Saying which task was chosen, how sure the gate was, and what is missing.
