@@ -5,17 +5,19 @@ from setuptools import find_packages, setup
 
 # What the training scripts need besides: data sets of the Hub, and pictures of spectrograms.
 TRAINING = ["datasets>=4", "matplotlib>=3.9"]
-# A recogniser of speech that is independent of all this, with its model inside.
-RECOGNISER = ["pocketsphinx>=5.1,<6"]
-# What scores need besides: cepstra and their alignment, and reference implementations of distances.
+# What scores need besides: a recogniser with its model inside, cepstra and their alignment, optical flow, counts and
+# distances, and the interface of Hugging Face for metrics.
 EVALUATION = [
-    "pocketsphinx>=5.1,<6",
+    "datasets>=4",
+    "evaluate>=0.4.6",
     "fastdtw>=0.3.4",
-    "pysptk>=1.0",
-    "pyworld>=0.3.5",
-    # pyworld imports pkg_resources.
-    "setuptools<81",
-    "torchmetrics>=1.4",
+    "jiwer>=4",
+    "matplotlib>=3.9",
+    "opencv-python-headless>=4.12",
+    "pocketsphinx>=5.1,<6",
+    # pyworld itself has no wheels.
+    "pyworld-prebuilt>=0.3.6",
+    "torchmetrics>=1.7",
 ]
 # What the app needs besides: its page, and the server behind it.
 SPACE = ["gradio>=6.31,<7", "starlette>=1.0"]
@@ -37,6 +39,8 @@ setup(
     package_data={
         "deepaudio_diffusers": ["py.typed"],
         "deepaudio_diffusers.app": ["static/*"],
+        # Folders for `evaluate.load`, which are no packages.
+        "deepaudio_diffusers.evaluation": ["published.json", "modules/*/*"],
         "deepaudio_diffusers.instructions": ["*.md", "*.jsonl", "templates/**/*"],
     },
     install_requires=[
@@ -69,7 +73,7 @@ setup(
         "space": SPACE,
         "test": [
             *TRAINING,
-            *RECOGNISER,
+            *EVALUATION,
             *SPACE,
             "hypothesis>=6.100",
             "playwright>=1.60",

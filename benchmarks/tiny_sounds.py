@@ -31,11 +31,12 @@ from tiny_system import (
 
 from deepaudio_diffusers.evaluation.classifier import SoundClassifier, sound_mel
 from deepaudio_diffusers.evaluation.contours import correlation, loudness_contour
+from deepaudio_diffusers.evaluation.distributions import frechet_distance
 from deepaudio_diffusers.evaluation.intervals import Estimate
 from deepaudio_diffusers.evaluation.onsets import detect_onsets, f1_score, match_onsets
 from deepaudio_diffusers.evaluation.pitch import octaves_above
 from deepaudio_diffusers.evaluation.rows import Record, Row, markdown_table, shown
-from deepaudio_diffusers.evaluation.spectral import frechet_distance, mel_distance
+from deepaudio_diffusers.evaluation.spectral import mel_distance
 from deepaudio_diffusers.evaluation.speech import shuffled
 from deepaudio_diffusers.processing.sequence import SYNC_FRAMES_PER_SECOND, SYNC_SEGMENT_STRIDE
 from deepaudio_diffusers.training.encoders import MELS_PER_FRAME, regress_mel, resample_frames

@@ -34,7 +34,8 @@ from deepaudio_diffusers.evaluation.contours import correlation, loudness_contou
 from deepaudio_diffusers.evaluation.intervals import Estimate, ratio
 from deepaudio_diffusers.evaluation.onsets import detect_onsets, match_onsets
 from deepaudio_diffusers.evaluation.rows import Record, Row, in_batches, markdown_table, shown
-from deepaudio_diffusers.evaluation.speech import count_word_errors, shuffled
+from deepaudio_diffusers.evaluation.speech import shuffled
+from deepaudio_diffusers.evaluation.words import count_word_errors
 from deepaudio_diffusers.pipelines.pipeline_output import VoicePrompt
 from deepaudio_diffusers.processing.audio import energy_contour, resample
 from deepaudio_diffusers.processing.knowledge import align_energy

@@ -35,7 +35,8 @@ from deepaudio_diffusers.evaluation.intervals import Estimate
 from deepaudio_diffusers.evaluation.rows import Record, Row, RowStore, in_batches, markdown_table, shown
 from deepaudio_diffusers.evaluation.speakers import SpeakerEncoder
 from deepaudio_diffusers.evaluation.spectral import mel_cepstral_distortion
-from deepaudio_diffusers.evaluation.speech import WordLoopRecognizer, count_word_errors
+from deepaudio_diffusers.evaluation.speech import WordLoopRecognizer
+from deepaudio_diffusers.evaluation.words import count_word_errors
 from deepaudio_diffusers.pipelines.pipeline_output import VideoFeatures, VoicePrompt
 from deepaudio_diffusers.synthetic.sentences import GRID_WORDS
 from deepaudio_diffusers.training.encoders import EncoderHeads

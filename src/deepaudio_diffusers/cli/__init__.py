@@ -12,10 +12,10 @@ import sys
 from importlib.metadata import version
 
 from ..errors import DeepAudioError
-from . import convert, doctor, generate, make_world, train
+from . import convert, doctor, evaluate, generate, make_world, train
 
 
-COMMANDS = (generate, convert, train, make_world, doctor)
+COMMANDS = (generate, convert, train, evaluate, make_world, doctor)
 INTERRUPTED = 130
 
 
