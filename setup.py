@@ -58,6 +58,7 @@ setup(
         "av>=18",
         "ftfy>=6.1",
         "pyloudnorm>=0.2",
+        "tqdm>=4.66",
         # Newer dictionaries and grammars may read words differently; the tests know these.
         "pypinyin>=0.55,<0.56",
         "rjieba>=0.2.2,<0.3",
