@@ -1,6 +1,6 @@
 # Copyright 2026 The deepaudio-diffusers authors.
 # SPDX-License-Identifier: Apache-2.0
-"""`deepaudio train`: a script starts with its arguments, and its exit code is the command's."""
+"""`deepaudio train`: a script starts with its arguments, and says itself what is wrong with them."""
 
 import json
 import subprocess
@@ -34,6 +34,7 @@ def test_a_stage_is_trained_with_the_options_of_the_launch_and_of_the_script(tmp
     (tmp_path / "data.jsonl").write_text("\n".join(rows))
     data = ["--data", tmp_path / "data.jsonl", "--validation_data", tmp_path / "data.jsonl"]
     arguments = ["--preset", "tiny", "--output_dir", tmp_path / "my gate", *data, "--max_train_steps", 1]
+    arguments += ["--train_batch_size", 4, "--lr_warmup_steps", 1]
     result = train("--launch", "--cpu --mixed_precision no", "stage3_mof", *arguments)
     assert result.returncode == 0, result.stderr
     shown = result.stderr.splitlines()[0]

@@ -39,7 +39,7 @@ def add_command(commands: argparse._SubParsersAction) -> None:
                 --use_lora --data my-clips --output_dir my-lora
 
         This is 'accelerate launch LAUNCH training_scripts/train_STAGE.py ARGUMENTS' and nothing more: the line is
-        printed, and the exit code is that of the training. docs/training.md has the rest.
+        printed, and its exit code is the command's. docs/training.md has the rest.
         """)
     parser = commands.add_parser(
         "train",

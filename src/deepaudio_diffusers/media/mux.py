@@ -704,9 +704,11 @@ def _writing(
             # On the disk before the name points to it, so that a power cut leaves the old file or the new one.
             os.fsync(file.fileno())
     except (av.error.FFmpegError, OSError) as error:
+        # PyAV wraps what goes wrong with a file that it did not open itself.
+        cause = error.__context__ if isinstance(error, av.error.PyAVCallbackError) else error
         raise MediaError(
-            f"{printable(Path(path).name)} cannot be written ({error.strerror}); check the folder and its space."
-        ) from error
+            f"{printable(Path(path).name)} cannot be written ({cause.strerror}); check the folder and its space."
+        ) from cause
 
 
 @contextmanager
