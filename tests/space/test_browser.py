@@ -169,9 +169,9 @@ def test_cancel_ends_the_work(page, shipped):
     page.get_by_role("button", name="A puppet and its drums", exact=True).click()
     set_steps(page, sound=50, speech=64)
     page.get_by_role("button", name="Make the soundtrack", exact=True).click()
-    expect(page.get_by_text("Listening to the picture")).to_be_visible()
+    expect(page.get_by_text("Listening to the picture -")).to_be_visible()
     page.get_by_role("button", name="Cancel", exact=True).click()
-    expect(page.get_by_text("Listening to the picture")).to_be_hidden()
+    expect(page.get_by_text("Listening to the picture -")).to_be_hidden()
     expect(page.locator(".stage.empty")).to_be_visible()
     # And the networks are free for the next.
     for name in ("sound", "speech"):
