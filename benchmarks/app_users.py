@@ -23,7 +23,7 @@ ASSETS = Path(__file__).parents[1] / "examples" / "assets"
 def use(address: str, seed: int, num_steps: int, folder: str) -> tuple[float, bytes]:
     """Open the app, upload a clip and a voice, and wait for the soundtrack: seconds that took, and its mix."""
     begin = time.monotonic()
-    app = Client(address, download_files=f"{folder}/{seed}", verbose=False)
+    app = Client(address, download_files=f"{folder}/{seed}", verbose=False, httpx_kwargs={"timeout": 600})
     video, mix, *_ = app.predict(
         video=handle_file(str(ASSETS / "puppet-and-drums.mp4")),
         prompt="drums being played with sticks",

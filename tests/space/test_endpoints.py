@@ -133,7 +133,9 @@ def test_many_users_at_once(tiny, tmp_path):
     """Twenty at the same moment: all wait in the queue, and each gets what the own seed makes."""
 
     def use(seed: int) -> bytes:
-        user = gradio_client.Client(tiny.address, download_files=tmp_path / str(seed), verbose=False)
+        user = gradio_client.Client(
+            tiny.address, download_files=tmp_path / str(seed), verbose=False, httpx_kwargs={"timeout": 600}
+        )
         sound = user.predict(video=None, prompt="rain", length_in_s=1, steps=2, seed=seed, api_name="/foley")[1]
         user.close()
         return Path(sound).read_bytes()

@@ -122,6 +122,8 @@ class Studio:
     def read_instruction(self, instruction: str) -> dict[str, float]:
         """The probability of each task; see [`~DeepAudioPipeline.read_instruction`]."""
         _check_text("The instruction", instruction)
+        if self.has_gate and not instruction.strip():
+            raise InputError("Say in a few words what shall happen with the clip.")
         return self._reader.read_instruction(instruction)
 
     def look_at(self, video: str) -> MediaInfo:
