@@ -1,5 +1,7 @@
 # Copyright 2026 The deepaudio-diffusers authors.
 # SPDX-License-Identifier: Apache-2.0
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -61,6 +63,14 @@ def test_the_revision_is_that_of_the_weights(speaker_folder, tmp_path):
 def test_missing_weights_are_named_with_the_way_to_them(tmp_path):
     with pytest.raises(CheckpointError, match=r"WavLMForXVector for comparing voices.*hf download microsoft/wavlm"):
         SpeakerNetwork.from_pretrained(str(tmp_path))
+
+
+def test_weights_that_would_be_drawn_at_random_are_refused(tmp_path):
+    folder = save_emotion_network(tmp_path / "emotions")
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"model_type": "wavlm"}))
+    with pytest.raises(CheckpointError, match="by chance"):
+        SpeakerNetwork.from_pretrained(str(folder))
 
 
 def test_weights_of_another_network_are_refused(tmp_path):

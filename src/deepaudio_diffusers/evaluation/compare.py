@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 
-from .distributions import inception_score
 from .intervals import Estimate, bootstrap
 from .onsets import f1_score
 from .rows import markdown_table, shown
@@ -25,7 +24,6 @@ STATISTICS: dict[str, Callable[[np.ndarray], float]] = {
     "wer_mean": mean_error_rate,
     "cer": corpus_error_rate,
     "onset_f1": f1_score,
-    "is": inception_score,
 }
 
 

@@ -44,6 +44,7 @@ from .speech import WordLoopRecognizer
 
 # Digits of the hash of weights that a report shows.
 REVISION_LENGTH = 12
+USED_IN_TRAINING_ONLY = "masked_spec_embed"
 # What papers score with; names on the Hub.
 SPEAKER_NETWORK = "microsoft/wavlm-base-sv"
 EMOTION_NETWORK = "audeering/wav2vec2-large-robust-12-ft-emotion-msp-dim"
@@ -123,9 +124,18 @@ class TransformersNetwork:
         """Load it from a folder or the Hub.
 
         Raises:
-            CheckpointError: When the weights are not at hand.
+            CheckpointError: When the weights are not at hand, or not all of them.
         """
-        model = load_pretrained(cls.model_class, source, cls.purpose, cls.example, dtype=torch.float32)
+        model, info = load_pretrained(
+            cls.model_class, source, cls.purpose, cls.example, dtype=torch.float32, output_loading_info=True
+        )
+        # transformers only warns of weights that it had to draw at random.
+        missing = sorted(name for name in info["missing_keys"] if not name.endswith(USED_IN_TRAINING_ONLY))
+        if missing:
+            raise CheckpointError(
+                f"{source!r} lacks {len(missing)} weights of {cls.model_class.__name__}, such as {missing[0]!r}, so "
+                f"it would score by chance. Pass a network for {cls.purpose}, such as {cls.example!r}."
+            )
         processor = load_pretrained(cls.processor_class, source, cls.purpose, cls.example)
         return cls(model, processor, Path(source).name if Path(source).is_dir() else source)
 

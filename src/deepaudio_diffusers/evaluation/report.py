@@ -5,8 +5,9 @@
 import json
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +58,7 @@ def make_report(
         "settings": settings or {},
         "seed": seed,
         "interval": "95 %, percentile bootstrap over clips; of distances of sets centred, from 100 draws",
-        "versions": {name: version(name) for name in LIBRARIES if _is_installed(name)},
+        "versions": _versions(),
         "figures": {
             figure.name: {
                 "title": figure.title,
@@ -210,11 +211,10 @@ def _as_estimate(values: dict[str, Any] | None) -> Estimate | None:
     return None if values is None else Estimate(**values)
 
 
-def _is_installed(name: str) -> bool:
-    from importlib.metadata import PackageNotFoundError, distribution
-
-    try:
-        distribution(name)
-    except PackageNotFoundError:
-        return False
-    return True
+def _versions() -> dict[str, str]:
+    """Of the libraries that are installed."""
+    versions = {}
+    for name in LIBRARIES:
+        with suppress(PackageNotFoundError):
+            versions[name] = version(name)
+    return versions
