@@ -442,7 +442,12 @@ class TestMissingInputs:
 
     @pytest.mark.parametrize(
         ("instruction", "message"),
-        [("", "in a few words"), (" \n", "in a few words"), (7, "expected a string"), ("dub " * 600, "at most 512")],
+        [
+            ("", "in a few words"),
+            (" \n", "in a few words"),
+            (7, "expected a string"),
+            ("dub " * 600, "reads 512 at most"),
+        ],
     )
     def test_an_instruction_that_says_nothing_or_too_much(self, shared_pipe, inputs, instruction, message):
         with pytest.raises(InputError, match=f"`instruction` .*{message}"):

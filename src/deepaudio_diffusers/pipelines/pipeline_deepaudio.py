@@ -256,8 +256,8 @@ class DeepAudioPipeline(DiffusionPipeline):
         num_tokens = inputs.input_ids.shape[1]
         if num_tokens > MAX_INSTRUCTION_TOKENS:
             raise InputError(
-                f"`instruction` has {num_tokens} tokens, of which the gate reads at most {MAX_INSTRUCTION_TOKENS}; say "
-                "in a sentence or two what you want, or pass `task`. Words to be spoken belong into `transcript`."
+                f"`instruction` has {num_tokens} tokens, of which the gate reads {MAX_INSTRUCTION_TOKENS} at most; "
+                "say in a sentence or two what you want, or pass `task`. Words to be spoken belong into `transcript`."
             )
         probabilities = self.gate(
             input_ids=inputs.input_ids.to(self._execution_device),
