@@ -62,7 +62,7 @@ NUM_TOKENIZER_INSTRUCTIONS = 20_000
 TINY_DEFAULTS = {
     "text_encoder": None,
     "train_batch_size": 128,
-    "max_train_steps": 3000,
+    "max_train_steps": 1800,
     # Constant, so that a training may end after any step: the moving average does what a falling rate would do.
     "lr_scheduler": "constant",
     "learning_rate": 1.5e-3,
