@@ -7,9 +7,9 @@
 begins from the encoder of FLAN-T5 and learns from the instructions that deepaudio_diffusers brings along. Batches of
 32, 5000 steps and a learning rate from 1e-4 to 1e-6 are those of the paper (https://arxiv.org/abs/2503.22265).
 
-    python training_scripts/train_stage3_mof.py --preset tiny --output_dir my-gate
+    python training_scripts/train_stage3_mof.py --preset tiny --mixed_precision bf16 --output_dir my-gate
 
-trains a small gate from nothing, on a CPU and without a download.
+trains a small gate from nothing, on a CPU and without a download: the one in `checkpoints/deepaudio-tiny`.
 
 The gate is written to `my-gate/gate`, its tokenizer to `my-gate/gate_tokenizer`, and how well it reads the validation
 instructions to `my-gate/report.json`. `python benchmarks/gate_report.py my-gate` measures it on the test instructions.
@@ -62,16 +62,18 @@ NUM_TOKENIZER_INSTRUCTIONS = 20_000
 TINY_DEFAULTS = {
     "text_encoder": None,
     "train_batch_size": 128,
-    "max_train_steps": 5000,
-    "learning_rate": 2e-3,
-    "final_learning_rate": 1e-5,
-    "lr_warmup_steps": 200,
+    "max_train_steps": 1800,
+    # Constant, so that a training may end after any step: the moving average does what a falling rate would do.
+    "lr_scheduler": "constant",
+    "learning_rate": 1.5e-3,
+    "lr_warmup_steps": 100,
     "ema_decay": 0.999,
     "mlp_hidden_size": 128,
     "label_smoothing": 0.02,
     "token_dropout": 0.1,
-    "validation_steps": 1000,
-    "checkpointing_steps": 1000,
+    "num_train_instructions": 120_000,
+    "validation_steps": 500,
+    "checkpointing_steps": 100,
 }
 # Longer instructions are cut.
 MAX_TOKENS = 512
@@ -315,7 +317,7 @@ print(gate(tokens.input_ids, tokens.attention_mask).probabilities)
 ## Training
 
 `training_scripts/train_stage3_mof.py`: {source}, {args.max_train_steps} steps of {args.train_batch_size} instructions
-on each process, learning rate {args.learning_rate:g} to {args.final_learning_rate:g}, seed {args.seed}. It reads
+on each process, learning rate {args.learning_rate:g} ({args.lr_scheduler}), seed {args.seed}. It reads
 {overall["num_right"]} of {overall["num"]} validation instructions right; `report.json` has more figures.
 
 ## Limits

@@ -250,15 +250,19 @@ class DeepAudioPipeline(DiffusionPipeline):
             `dict[str, float]`: The probability of each task.
 
         Raises:
-            InputError: When the instruction is no text or empty, or the pipeline has no gate.
+            InputError: When the instruction is no text, empty or too long, or the pipeline has no gate.
         """
         if self.gate is None or self.gate_tokenizer is None:
             raise InputError("`instruction` needs the `gate` and `gate_tokenizer` of the pipeline; pass `task`.")
         if not isinstance(instruction, str) or not instruction.strip():
             raise InputError(f"`instruction` is {instruction!r}; say in a few words what you want, or pass `task`.")
-        inputs = self.gate_tokenizer(
-            instruction, return_tensors="pt", truncation=True, max_length=MAX_INSTRUCTION_TOKENS
-        )
+        inputs = self.gate_tokenizer(instruction, return_tensors="pt")
+        num_tokens = inputs.input_ids.shape[1]
+        if num_tokens > MAX_INSTRUCTION_TOKENS:
+            raise InputError(
+                f"`instruction` has {num_tokens} tokens, of which the gate reads {MAX_INSTRUCTION_TOKENS} at most; "
+                "say in a sentence or two what you want, or pass `task`. Words to be spoken belong into `transcript`."
+            )
         probabilities = self.gate(
             input_ids=inputs.input_ids.to(self._execution_device),
             attention_mask=inputs.attention_mask.to(self._execution_device),
