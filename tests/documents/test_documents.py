@@ -11,10 +11,11 @@ import shlex
 from pathlib import Path
 
 import pytest
+from huggingface_hub import ModelCard
 from PIL import Image
 
 from deepaudio_diffusers.media import probe
-from tests.documents.blocks import DOCUMENTS, ROOT, Block, fenced_blocks, inline_commands
+from tests.documents.blocks import DOCUMENTS, ROOT, Block, anchors, fenced_blocks, inline_commands, links
 from tests.documents.commands import NOT_RUN, check_name, commands_of, parse_command, reason_not_to_run, run_command
 
 
@@ -75,6 +76,24 @@ def test_commands_in_the_text_are_parsed(path):
             check_name(command)
         else:
             parse_command(command)
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=relative)
+def test_links_lead_somewhere(path):
+    """Files of the repository, and headings in them; addresses are not asked."""
+    for target in links(path):
+        file, _, anchor = target.partition("#")
+        linked = (path.parent / file).resolve() if file else path
+        assert linked.exists(), target
+        assert not anchor or anchor in anchors(linked), target
+
+
+def test_the_card_of_the_small_checkpoint():
+    """It has what the cards of converted folders have too."""
+    card = ModelCard.load(ROOT / "checkpoints" / "deepaudio-tiny" / "README.md")
+    assert card.data.license == "apache-2.0"
+    assert card.data.pipeline_tag in card.data.tags
+    assert [name for name in ("Training", "Figures", "Limits") if f"\n## {name}\n" not in card.text] == []
 
 
 def test_json_is_json():
