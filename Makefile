@@ -5,7 +5,7 @@ BIN := .venv/bin
 # Threads that wait without spinning: on a shared machine spinning costs several times the CPU.
 export OMP_WAIT_POLICY := passive
 
-.PHONY: demo test lint clean
+.PHONY: demo test lint checkpoint app space clean
 
 demo: .venv/installed
 	$(BIN)/python examples/make_a_soundtrack.py --pipeline checkpoints/deepaudio-tiny \
@@ -16,12 +16,33 @@ demo: .venv/installed
 	@echo "A small checkpoint of a small world, trained on a CPU: checkpoints/deepaudio-tiny/README.md says what it can do."
 	@echo "Convert published weights with 'deepaudio convert' (docs/checkpoints.md) for real clips."
 
+# The app in a browser.
+app: .venv/installed
+	$(BIN)/python spaces_app.py
+
+# What a Hugging Face Space consists of; docs/space.md says what to do with it.
+SPACE ?= build/space
+space:
+	rm -rf "$(SPACE)"
+	mkdir -p "$(SPACE)/examples" "$(SPACE)/checkpoints"
+	cp docs/space/README.md docs/space/requirements.txt spaces_app.py LICENSE "$(SPACE)/"
+	cp -R src/deepaudio_diffusers "$(SPACE)/"
+	cp -R examples/assets "$(SPACE)/examples/"
+	cp -R checkpoints/deepaudio-tiny "$(SPACE)/checkpoints/"
+	find "$(SPACE)" -name __pycache__ -prune -exec rm -rf {} +
+
 test: .venv/installed lint
 	$(BIN)/python -m pytest
 
 lint: .venv/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+# Hours of a CPU; a call that was interrupted goes on where it was. Needs flite and wamerican-small.
+checkpoint: .venv/installed
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[training,evaluation]"
+	$(BIN)/python -m pip install --quiet --no-deps resemblyzer
+	$(BIN)/python training_scripts/reproduce_tiny.py --work_dir build/checkpoint
 
 .venv/installed: setup.py constraints.txt
 	@echo "Installing PyTorch and what else is needed into .venv; this takes a minute or more."

@@ -17,6 +17,8 @@ from tiny_clips import (
     sound_labels,
 )
 from tiny_system import (
+    CODEC,
+    SOUND,
     Report,
     Waveforms,
     as_json,
@@ -29,11 +31,12 @@ from tiny_system import (
 
 from deepaudio_diffusers.evaluation.classifier import SoundClassifier, sound_mel
 from deepaudio_diffusers.evaluation.contours import correlation, loudness_contour
+from deepaudio_diffusers.evaluation.distributions import frechet_distance
 from deepaudio_diffusers.evaluation.intervals import Estimate
 from deepaudio_diffusers.evaluation.onsets import detect_onsets, f1_score, match_onsets
 from deepaudio_diffusers.evaluation.pitch import octaves_above
 from deepaudio_diffusers.evaluation.rows import Record, Row, markdown_table, shown
-from deepaudio_diffusers.evaluation.spectral import frechet_distance, mel_distance
+from deepaudio_diffusers.evaluation.spectral import mel_distance
 from deepaudio_diffusers.evaluation.speech import shuffled
 from deepaudio_diffusers.processing.sequence import SYNC_FRAMES_PER_SECOND, SYNC_SEGMENT_STRIDE
 from deepaudio_diffusers.training.encoders import MELS_PER_FRAME, regress_mel, resample_frames
@@ -170,9 +173,16 @@ def rows_of_sounds(report: Report, name: str, clips: list[ReportClip]) -> dict[s
         return [record | distance for record, distance in zip(score(waveforms), distances, strict=True)]
 
     return {
-        system: report.row(f"{name}-{slug(system)}", make, score_other_seed if system == OTHER_SEED else score)
+        system: report.row(
+            f"{name}-{slug(system)}", parts_of(system), make, score_other_seed if system == OTHER_SEED else score
+        )
         for system, make in systems.items()
     }
+
+
+def parts_of(system: str) -> tuple[str, ...]:
+    """The components that a row of this name depends on."""
+    return CODEC if system.startswith(("true audio", "vocoder copy", "codec copy")) else SOUND
 
 
 def regressed_sounds(report: Report, name: str) -> Waveforms:
@@ -269,7 +279,10 @@ def report_choices(report: Report) -> tuple[str, list[tuple]]:
         }
         rows = {
             system: report.row(
-                f"{name}-{slug(system)}", make, lambda made, clips=clips, score=score: score(report, clips, made)
+                f"{name}-{slug(system)}",
+                parts_of(system),
+                make,
+                lambda made, clips=clips, score=score: score(report, clips, made),
             )
             for system, make in systems.items()
         }
@@ -352,7 +365,10 @@ def negative_rows(report: Report) -> dict[str, Row]:
         ),
         "no prompt": lambda: report.generate(features(), None, len(clips)),
     }
-    return {system: report.row(f"both_named-{slug(system)}", make, score) for system, make in systems.items()}
+    return {
+        system: report.row(f"both_named-{slug(system)}", parts_of(system), make, score)
+        for system, make in systems.items()
+    }
 
 
 def class_prompts(report: Report) -> dict[str, str]:

@@ -35,7 +35,8 @@ from deepaudio_diffusers.evaluation.intervals import Estimate
 from deepaudio_diffusers.evaluation.rows import Record, Row, RowStore, in_batches, markdown_table, shown
 from deepaudio_diffusers.evaluation.speakers import SpeakerEncoder
 from deepaudio_diffusers.evaluation.spectral import mel_cepstral_distortion
-from deepaudio_diffusers.evaluation.speech import WordLoopRecognizer, count_word_errors
+from deepaudio_diffusers.evaluation.speech import WordLoopRecognizer
+from deepaudio_diffusers.evaluation.words import count_word_errors
 from deepaudio_diffusers.pipelines.pipeline_output import VideoFeatures, VoicePrompt
 from deepaudio_diffusers.synthetic.sentences import GRID_WORDS
 from deepaudio_diffusers.training.encoders import EncoderHeads
@@ -47,6 +48,12 @@ CLASSIFIER_CLIPS = 3000
 # Of the probability of a sound that is taken to be there.
 PRESENT = 0.5
 
+# The components that a row depends on. Every row depends on the codec: the classifier that scores was trained with it.
+CODEC = ("vae", "vocoder")
+SOUND = (*CODEC, "transformer", "scheduler", "video_encoder", "image_encoder", "text_encoder", "tokenizer")
+SPEECH = (*CODEC, "speech_transformer", "speech_scheduler", "speech_tokenizer", "speech_vocoder")
+ALL = (*SOUND, *SPEECH)
+
 Waveforms = list[torch.Tensor]
 
 
@@ -56,20 +63,23 @@ class Report:
     def __init__(self, args: argparse.Namespace) -> None:
         self.args = args
         self.manifest = world_manifest(args.world)
-        # What a row depends on is in the name of its folder, so rows of other weights or settings are never taken.
-        self.settings = {
-            "checkpoint": folder_hash(args.checkpoint),
+        self.data_settings = {
             "world": {name: self.manifest[name] for name in ("world_version", "settings", "content_hash")},
             "split": args.split,
             "num_clips": args.num_clips,
+        }
+        self.settings = self.data_settings | {
             "num_inference_steps": args.num_inference_steps,
             "guidance_scale": args.guidance_scale,
             "speech_num_inference_steps": args.speech_num_inference_steps,
             "speech_guidance_scale": args.speech_guidance_scale,
             "seed": args.seed,
         }
-        self.store = RowStore(args.cache_dir / f"rows-{args.split}-{short_hash(self.settings)}", args.resume)
-        self.summary: dict[str, Any] = {"settings": self.settings, "machine": describe_machine()}
+        self.hashes = {name: folder_hash(args.checkpoint / name) for name in dict.fromkeys(ALL)}
+        self.summary: dict[str, Any] = {
+            "settings": self.settings | {"checkpoint": self.hashes},
+            "machine": describe_machine(),
+        }
         self._sets: dict[str, list[ReportClip]] = {}
         self._features: dict[str, VideoFeatures] = {}
         self._voices: dict[str, np.ndarray] = {}
@@ -188,8 +198,15 @@ class Report:
             self._voices[recording.key] = self.judge.voices.embed(recording.audio, SAMPLING_RATE)
         return self._voices[recording.key]
 
-    def row(self, name: str, make: Callable[[], Waveforms], score: Callable[[Waveforms], list[Record]]) -> Row:
-        """A row of the report: sounds are made and scored, unless that was done before."""
+    def row(
+        self,
+        name: str,
+        made_by: Sequence[str],
+        make: Callable[[], Waveforms],
+        score: Callable[[Waveforms], list[Record]],
+    ) -> Row:
+        """A row of the report: sounds are made, by the components that are named, and scored, unless that was done
+        before."""
 
         def measure() -> tuple[list[Record], float]:
             start = time.process_time()
@@ -201,7 +218,12 @@ class Report:
             )
             return records, made - start
 
-        return self.store.row(name, measure)
+        # What a row depends on is in the name of its folder, so rows of other weights or settings are never taken.
+        settings = self.data_settings if tuple(made_by) == CODEC else self.settings
+        depends_on = short_hash([settings, {part: self.hashes[part] for part in made_by}])
+        return RowStore(self.args.cache_dir / f"rows-{self.args.split}-{depends_on}", self.args.resume).row(
+            name, measure
+        )
 
 
 class Codec:
@@ -275,8 +297,8 @@ def judge_speech(item: SpeechItem) -> Record:
 def load_classifier(report: Report) -> SoundClassifier:
     """The classifier of the sounds of the world, trained when there is none yet."""
     args = report.args
-    parts = [folder_hash(args.checkpoint / name) for name in ("vae", "vocoder")]
-    folder = args.cache_dir / f"classifier-{short_hash([report.settings['world'], parts])}"
+    parts = [report.settings["world"], *(report.hashes[name] for name in CODEC)]
+    folder = args.cache_dir / f"classifier-{short_hash(parts)}"
     if not folder.exists():
         start = time.process_time()
         clips = training_clips(args.world, CLASSIFIER_CLIPS)

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from deepaudio_diffusers import DeepAudioPipeline
-from deepaudio_diffusers.evaluation.speech import WordLoopRecognizer, count_word_errors
+from deepaudio_diffusers.evaluation.speech import WordLoopRecognizer
+from deepaudio_diffusers.evaluation.words import count_word_errors
 from deepaudio_diffusers.synthetic.sentences import GRID_WORDS
 
 

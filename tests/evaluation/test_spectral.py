@@ -8,7 +8,6 @@ import torch
 
 from deepaudio_diffusers.errors import InputError
 from deepaudio_diffusers.evaluation.spectral import (
-    frechet_distance,
     mel_cepstra,
     mel_cepstral_distortion,
     mel_distance,
@@ -35,20 +34,12 @@ def test_mel_distance_is_in_units_of_log10():
         mel_distance(mel, mel[:4])
 
 
-@pytest.fixture
-def needs_world():
-    for name in ("pyworld", "pysptk", "fastdtw"):
-        pytest.importorskip(name, reason="the extra `evaluation` is not installed", exc_type=ImportError)
-
-
-@pytest.mark.usefixtures("needs_world")
 @pytest.mark.parametrize("mode", ["plain", "dtw", "dtw_sl"])
 def test_speech_has_no_distortion_to_itself(mode):
     speech = vowel(0.5)
     assert mel_cepstral_distortion(speech, speech, RATE, mode) == 0
 
 
-@pytest.mark.usefixtures("needs_world")
 def test_a_change_of_level_is_a_change_of_the_first_coefficient():
     # At all frequencies, as what is silent has no level.
     speech = 0.1 * torch.randn(RATE // 2, generator=torch.Generator().manual_seed(0))
@@ -57,7 +48,6 @@ def test_a_change_of_level_is_a_change_of_the_first_coefficient():
     assert mel_cepstral_distortion(speech, 2 * speech, RATE, "plain") == pytest.approx(expected, rel=0.01)
 
 
-@pytest.mark.usefixtures("needs_world")
 def test_a_different_length_is_held_against_speech():
     short, long = vowel(0.5), vowel(1.0)
     warped = mel_cepstral_distortion(short, long, RATE, "dtw")
@@ -65,30 +55,17 @@ def test_a_different_length_is_held_against_speech():
     assert mel_cepstral_distortion(short, long, RATE, "dtw_sl") == pytest.approx(penalty * warped)
 
 
-@pytest.mark.usefixtures("needs_world")
-@pytest.mark.parametrize("mode", ["plain", "dtw", "dtw_sl"])
-def test_distortion_is_that_of_pymcd(mode, tmp_path):
-    pymcd = pytest.importorskip("pymcd.mcd", reason="the oracle is not installed", exc_type=ImportError)
-    soundfile = pytest.importorskip("soundfile", reason="the oracle is not installed")
-    pair = (vowel(0.5), vowel(0.7, level=0.2))
-    for name, speech in zip("ab", pair, strict=True):
-        soundfile.write(tmp_path / f"{name}.wav", speech.numpy(), RATE, subtype="FLOAT")
-    expected = pymcd.Calculate_MCD(mode).calculate_mcd(tmp_path / "a.wav", tmp_path / "b.wav")
-    assert mel_cepstral_distortion(*pair, RATE, mode) == pytest.approx(expected, abs=1e-3)
+# By pymcd 0.2.1 with pysptk 1.0.1, pyworld 0.3.5, fastdtw 0.3.4 and librosa 0.11: the two vowels, written by soundfile
+# as wav of 32-bit floats, given to `Calculate_MCD(mode).calculate_mcd`.
+BY_PYMCD = {"plain": 14.425750483737366, "dtw": 9.442956911912026, "dtw_sl": 13.182741827520749}
+
+
+@pytest.mark.parametrize("mode", BY_PYMCD)
+def test_distortion_is_that_of_pymcd(mode):
+    pair = vowel(0.5), vowel(0.7, level=0.2)
+    assert mel_cepstral_distortion(*pair, RATE, mode) == pytest.approx(BY_PYMCD[mode], abs=1e-3)
 
 
 def test_an_unknown_mode_is_refused():
     with pytest.raises(InputError, match="'dtw_sl'"):
         mel_cepstral_distortion(vowel(0.1), vowel(0.1), RATE, "sl")
-
-
-def test_frechet_distance_of_gaussians_is_the_closed_form():
-    pytest.importorskip("torchmetrics", reason="the extra `evaluation` is not installed")
-    rng = np.random.default_rng(0)
-    base = rng.normal(size=(500, 4))
-    # Exactly white, so that distances of scaled and moved copies are known exactly.
-    base -= base.mean(0)
-    base = base @ np.linalg.inv(np.linalg.cholesky(np.cov(base.T))).T
-    scales, move = np.array([1.0, 2.0, 0.5, 3.0]), np.array([1.0, 0.0, -2.0, 0.0])
-    expected = (move**2).sum() + ((scales - 1) ** 2).sum()
-    assert frechet_distance(base, base * scales + move) == pytest.approx(expected, rel=1e-6)

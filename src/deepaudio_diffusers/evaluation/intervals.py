@@ -35,6 +35,7 @@ def bootstrap(
     confidence: float = 0.95,
     num_resamples: int = 2000,
     seed: int = 0,
+    centred: bool = False,
 ) -> Estimate:
     """A statistic with its percentile interval over clips.
 
@@ -47,6 +48,9 @@ def bootstrap(
         confidence (`float`, defaults to 0.95): How often such intervals cover the true figure.
         num_resamples (`int`, defaults to 2000): How often clips are drawn anew.
         seed (`int`, defaults to 0): Of the draws.
+        centred (`bool`, defaults to `False`): Move the interval so that half of the draws lie on either side of the
+            figure. For distances of sets: sets that are drawn with replacement are less varied, so their distances
+            are larger by themselves.
 
     Raises:
         InputError: Without a clip, or with NaN or infinity among what was measured: a failure must be counted as one.
@@ -62,8 +66,10 @@ def bootstrap(
     rng = np.random.default_rng(seed)
     draws = rng.integers(len(per_clip), size=(num_resamples, len(per_clip)))
     resampled = [statistic(per_clip[draw]) for draw in draws]
-    low, high = np.quantile(resampled, [(1 - confidence) / 2, (1 + confidence) / 2])
-    return Estimate(float(statistic(per_clip)), float(low), float(high), len(per_clip))
+    value = float(statistic(per_clip))
+    low, middle, high = np.quantile(resampled, [(1 - confidence) / 2, 0.5, (1 + confidence) / 2])
+    shift = value - middle if centred else 0.0
+    return Estimate(value, float(low + shift), float(high + shift), len(per_clip))
 
 
 def ratio(counts: np.ndarray) -> float:

@@ -1,6 +1,6 @@
 # Copyright 2026 The deepaudio-diffusers authors.
 # SPDX-License-Identifier: Apache-2.0
-"""How alike two spectra are: mel distance, mel-cepstral distortion, and the Fréchet distance of sets of embeddings."""
+"""How alike two spectra are: mel distance and mel-cepstral distortion."""
 
 import math
 
@@ -19,6 +19,8 @@ MCD_N_FFT = 512
 MCD_ORDER = 13
 MCD_WARPING = 0.65
 MCD_MODES = ("plain", "dtw", "dtw_sl")
+# Added to the squared envelope before its logarithm is taken.
+MCD_FLOOR = 1e-8
 
 
 def mel_distance(first: torch.Tensor, second: torch.Tensor) -> float:
@@ -43,12 +45,14 @@ def mel_cepstra(waveform: torch.Tensor, sampling_rate: int) -> np.ndarray:
     """
     check_waveform("waveform", waveform, "(num_samples,)", 1)
     pyworld = require("pyworld", "Mel-cepstral distortion")
-    sptk = require("pysptk.sptk", "Mel-cepstral distortion")
     speech = resample(waveform, sampling_rate, MCD_SAMPLING_RATE).double().cpu().numpy()
     pitch, times = pyworld.dio(speech, MCD_SAMPLING_RATE, frame_period=MCD_FRAME_PERIOD_IN_MS)
     pitch = pyworld.stonemask(speech, pitch, times, MCD_SAMPLING_RATE)
     envelope = pyworld.cheaptrick(speech, pitch, times, MCD_SAMPLING_RATE, fft_size=MCD_N_FFT)
-    return sptk.mcep(envelope, order=MCD_ORDER, alpha=MCD_WARPING, maxiter=0, etype=1, eps=1e-8, min_det=0.0, itype=3)
+    # As in pymcd, the envelope is taken for an amplitude although it is a power.
+    cepstra = np.fft.irfft(np.log(envelope**2 + MCD_FLOOR), axis=1)[:, : envelope.shape[1]]
+    cepstra[:, [0, -1]] /= 2
+    return _warp_frequencies(cepstra, MCD_ORDER, MCD_WARPING)
 
 
 def mel_cepstral_distortion(
@@ -69,41 +73,43 @@ def mel_cepstral_distortion(
     if mode not in MCD_MODES:
         raise InputError(f"`mode` is {mode!r}; accepted are {', '.join(map(repr, MCD_MODES))}.")
     if mode == "plain":
-        length = max(len(reference), len(synthesized))
-        reference, synthesized = (
-            torch.nn.functional.pad(waveform, (0, length - len(waveform))) for waveform in (reference, synthesized)
-        )
+        return _plain_distortion(reference, synthesized, sampling_rate)
+    return warped_distortions(reference, synthesized, sampling_rate)[MCD_MODES.index(mode) - 1]
+
+
+def warped_distortions(reference: torch.Tensor, synthesized: torch.Tensor, sampling_rate: int) -> tuple[float, float]:
+    """MCD-DTW and MCD-DTW-SL, for which speech has to be warped only once; see [`mel_cepstral_distortion`]."""
+    fastdtw = require("fastdtw", "Mel-cepstral distortion").fastdtw
     first, second = mel_cepstra(reference, sampling_rate), mel_cepstra(synthesized, sampling_rate)
-    if mode == "plain":
-        path = np.stack([np.arange(len(first))] * 2, axis=1)
-    else:
-        fastdtw = require("fastdtw", "Mel-cepstral distortion").fastdtw
-        path = np.array(fastdtw(first[:, 1:], second[:, 1:], dist=_euclidean)[1])
     # The path is found without the first coefficient, the level; the distance has it.
-    distance = np.linalg.norm(first[path[:, 0]] - second[path[:, 1]], axis=1).mean()
-    lengths = sorted((len(first), len(second)))
-    penalty = lengths[1] / lengths[0] if mode == "dtw_sl" else 1.0
-    return float(penalty * 10 / math.log(10) * math.sqrt(2) * distance)
+    path = np.array(fastdtw(first[:, 1:], second[:, 1:], dist=2)[1])
+    warped = _decibels(first[path[:, 0]] - second[path[:, 1]])
+    shorter, longer = sorted((len(first), len(second)))
+    return warped, warped * longer / shorter
 
 
-def frechet_distance(first: np.ndarray, second: np.ndarray) -> float:
-    """Fréchet distance of two sets of embeddings taken as Gaussian (Heusel et al., NeurIPS 2017), by torchmetrics.
-
-    Args:
-        first, second (`np.ndarray` of shape `(num_items, num_features)`): At least two items each.
-
-    Raises:
-        InputError: When the library is missing.
-    """
-    image = require("torchmetrics.image.fid", "The Fréchet distance")
-    identity = torch.nn.Identity()
-    identity.num_features = first.shape[1]
-    metric = image.FrechetInceptionDistance(feature=identity).set_dtype(torch.float64)
-    metric.update(torch.from_numpy(first).double(), real=True)
-    metric.update(torch.from_numpy(second).double(), real=False)
-    return metric.compute().item()
+def _plain_distortion(reference: torch.Tensor, synthesized: torch.Tensor, sampling_rate: int) -> float:
+    length = max(len(reference), len(synthesized))
+    first, second = (
+        mel_cepstra(torch.nn.functional.pad(waveform, (0, length - len(waveform))), sampling_rate)
+        for waveform in (reference, synthesized)
+    )
+    return _decibels(first - second)
 
 
-def _euclidean(first: np.ndarray, second: np.ndarray) -> float:
-    difference = first - second
-    return math.sqrt(np.dot(difference, difference))
+def _decibels(differences: np.ndarray) -> float:
+    """Mean distance of cepstra, from their differences `(num_frames, num_cepstra)`."""
+    return float(10 / math.log(10) * math.sqrt(2) * np.linalg.norm(differences, axis=1).mean())
+
+
+def _warp_frequencies(cepstra: np.ndarray, order: int, warping: float) -> np.ndarray:
+    """Cepstra of shape `(num_frames, num_cepstra)` on the axis of an all-pass filter, `(num_frames, order + 1)`, by
+    the recursion of Oppenheim and Johnson ("Discrete representation of signals", Proc. IEEE 60(6), 1972)."""
+    warped = np.zeros((len(cepstra), order + 1))
+    for column in cepstra.T[::-1]:
+        previous = warped.copy()
+        warped[:, 0] = column + warping * previous[:, 0]
+        warped[:, 1] = (1 - warping**2) * previous[:, 0] + warping * previous[:, 1]
+        for k in range(2, order + 1):
+            warped[:, k] = previous[:, k - 1] + warping * (previous[:, k] - warped[:, k - 1])
+    return warped

@@ -98,17 +98,6 @@ class WordLoopRecognizer:
         return [] if heard is None else re.sub(r"\(\d+\)", "", heard.hypstr).split()
 
 
-def count_word_errors(reference: Sequence[str], heard: Sequence[str]) -> int:
-    """The fewest words that must be put in, taken out or replaced to make one sequence of words the other."""
-    previous = list(range(len(heard) + 1))
-    for i, word in enumerate(reference, start=1):
-        current = [i]
-        for j, other in enumerate(heard, start=1):
-            current.append(min(previous[j] + 1, current[-1] + 1, previous[j - 1] + (word != other)))
-        previous = current
-    return previous[-1]
-
-
 def shuffled(num_items: int, seed: int = 0) -> np.ndarray:
     """A permutation without a fixed point: which other item stands in for each, where chance is measured.
 

@@ -682,8 +682,11 @@ def _writing(
     partial: Path, path: str | os.PathLike, format_name: str, sampling_rate: int
 ) -> Iterator[OutputContainer]:
     """A container at `partial` for the file `path`; what goes wrong with writing is a `MediaError`."""
-    # Without this, mp4 and its kin tell only to the millisecond where the sound ends.
-    options = {"movie_timescale": str(sampling_rate)} if format_name in FORMATS_WITH_EDIT_LIST else {}
+    # Without this, Matroska numbers its tracks at random, and no two files are the same.
+    options = {"fflags": "+bitexact"}
+    if format_name in FORMATS_WITH_EDIT_LIST:
+        # Without this, mp4 and its kin tell only to the millisecond where the sound ends.
+        options["movie_timescale"] = str(sampling_rate)
     try:
         # A file of our own, because PyAV leaves its own open when a header cannot be written.
         with open(partial, "wb") as file:
