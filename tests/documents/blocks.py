@@ -14,7 +14,7 @@ DOCUMENTS = sorted(
     for pattern in ("*.md", "docs/**/*.md", "checkpoints/*/README.md", "benchmarks/README.md", "training_scripts/*.md")
     for path in ROOT.glob(pattern)
 )
-PROGRAMS = ("accelerate", "apt-get", "deepaudio", "git", "make", "pip", "python", "torchrun")
+PROGRAMS = ("accelerate", "apt-get", "deepaudio", "git", "hf", "make", "pip", "python", "torchrun")
 # Those whose names, followed by something, are commands within the text too.
 INLINE_PROGRAMS = ("apt-get", "deepaudio", "make", "pip", "python")
 
