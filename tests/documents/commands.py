@@ -40,14 +40,14 @@ NOT_RUN = {
     "deepaudio train": "trains; tests/cli starts a training by this command",
     "git clone": "needs the network",
     "hf ": "needs the Hub",
-    "make app": "serves until it is stopped; tests/app serve and ask it",
+    "make app": "serves until it is stopped; tests/space serves and asks it",
     "make demo": "installs; the command that it ends with is run by test_the_demo_of_the_makefile",
-    "make space": "is run by tests/app",
+    "make space": "is run by tests/space",
     "make test": "is what these tests run in",
     "pip install": "needs the network",
     "python benchmarks/": "measures for minutes or hours, most of them beside other software",
     "python -m pytest": "is what these tests run in",
-    "python spaces_app.py": "needs gradio and serves until it is stopped; tests/app serve and ask it",
+    "python spaces_app.py": "needs gradio and serves until it is stopped; tests/space serves and asks it",
     "python training_scripts/": "needs the results of training; tests/training_scripts runs each script",
 }
 # Packages that `pip install` is told of besides this one.

@@ -11,6 +11,7 @@ import shlex
 from pathlib import Path
 
 import pytest
+import yaml
 from huggingface_hub import ModelCard
 from PIL import Image
 
@@ -33,7 +34,7 @@ SHELL_BLOCKS = [block for block in BLOCKS if block.language in SHELL]
 WITH_PYTHON = list(dict.fromkeys(block.path for block in BLOCKS if block.language in PYTHON))
 # Python that is compiled only, by a line of it, with the reason.
 COMPILED_ONLY = {
-    "from gradio_client import": "needs gradio and an app that is served; tests/app ask it by the same client",
+    "from gradio_client import": "needs gradio and an app that is served; tests/space asks it by the same client",
 }
 # What a block that is run needs besides: arguments that make it short.
 MORE_ARGUMENTS = {
@@ -131,3 +132,10 @@ def test_the_demo_of_the_makefile(workshop, monkeypatch, capsys):
     said = capsys.readouterr().out.splitlines()[-1]
     assert said.startswith("Wrote ")
     assert probe(said.removeprefix("Wrote ")).has_audio
+
+
+def test_the_citation_names_this_version():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert {"cff-version", "message", "title", "authors"} <= citation.keys()
+    assert f'version="{citation["version"]}"' in (ROOT / "setup.py").read_text(encoding="utf-8")
+    assert f"## {citation['version']} " in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
