@@ -14,6 +14,8 @@ import stat
 import subprocess
 import sys
 import tempfile
+from contextlib import redirect_stdout
+from io import StringIO
 from pathlib import Path
 
 import pytest
@@ -136,20 +138,22 @@ def is_name(command: list[str]) -> bool:
     """Whether a document only names a command, `deepaudio convert` or a script, and does not say how to call it."""
     match command:
         case ["deepaudio", _, *arguments]:
-            return not any(argument.startswith("--") for argument in arguments)
+            options = [argument for argument in arguments if argument.startswith("--")]
+            return not options or options == arguments
         case ["python", script]:
             return script.endswith(".py")
     return False
 
 
 def check_name(command: list[str]) -> None:
-    """Check that a command that is named exists."""
+    """Check that a command that is named exists, with the options that are named."""
     if command[0] == "python":
         assert (ROOT / command[1]).is_file()
         return
-    with pytest.raises(SystemExit) as info:
+    with pytest.raises(SystemExit) as info, redirect_stdout(StringIO()) as text:
         _deepaudio_parser().parse_args([command[1], "--help"])
     assert info.value.code == 0
+    assert [word for word in command[2:] if word.startswith("--") and word not in text.getvalue()] == []
 
 
 def _without_launcher_options(command: list[str]) -> list[str]:
