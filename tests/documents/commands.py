@@ -14,9 +14,13 @@ import stat
 import subprocess
 import sys
 import tempfile
+from contextlib import redirect_stdout
+from io import StringIO
 from pathlib import Path
 
 import pytest
+from accelerate.commands.launch import launch_command_parser
+from torch.distributed.run import get_args_parser as torchrun_parser
 
 import deepaudio_diffusers.cli
 from tests.documents.blocks import PROGRAMS, ROOT
@@ -31,16 +35,21 @@ RECORDER = """\
 # Commands that are parsed and not run, by how they begin, with the reason.
 NOT_RUN = {
     "accelerate launch training_scripts/": "trains for hours; tests/training_scripts trains with each script",
+    "torchrun training_scripts/": "the same",
     "apt-get install": "changes the machine",
     "deepaudio convert": "downloads gigabytes; tests/conversion converts small files in the published formats",
     "deepaudio make-world": "takes an hour; tests/synthetic makes small worlds",
+    "deepaudio train": "trains; tests/cli starts a training by this command",
     "git clone": "needs the network",
+    "hf ": "needs the Hub",
+    "make app": "serves until it is stopped; tests/space serves and asks it",
     "make demo": "installs; the command that it ends with is run by test_the_demo_of_the_makefile",
-    "make lint": "is part of what these tests run in",
+    "make space": "is run by tests/space",
     "make test": "is what these tests run in",
     "pip install": "needs the network",
     "python benchmarks/": "measures for minutes or hours, most of them beside other software",
     "python -m pytest": "is what these tests run in",
+    "python spaces_app.py": "needs gradio and serves until it is stopped; tests/space serves and asks it",
     "python training_scripts/": "needs the results of training; tests/training_scripts runs each script",
 }
 # Packages that `pip install` is told of besides this one.
@@ -103,6 +112,14 @@ def parse_command(command: list[str]) -> None:
             _deepaudio_parser().parse_args(arguments)
         case "python", ["-m", "pytest", *paths]:
             assert [path for path in paths if not (ROOT / path).exists()] == []
+        case "python", ["-m", module]:
+            assert importlib.util.find_spec(module) is not None
+        case "python", ["spaces_app.py", *_]:
+            assert (ROOT / "spaces_app.py").is_file()
+        case "hf", ["repos" | "upload", *_]:
+            pass
+        case ("accelerate", ["launch", script, "..."]) | ("torchrun", [script, "..."]):
+            assert (ROOT / script).is_file()
         case ("accelerate", ["launch", script, *rest]) | ("python" | "torchrun", [script, *rest]):
             _parse_for_script(ROOT / script, rest)
         case "make", [target]:
@@ -117,21 +134,38 @@ def parse_command(command: list[str]) -> None:
             raise AssertionError(f"no rule for {command}; add one, or a line to NOT_RUN")
 
 
+def is_name(command: list[str]) -> bool:
+    """Whether a document only names a command, `deepaudio convert` or a script, and does not say how to call it."""
+    match command:
+        case ["deepaudio", _, *arguments]:
+            options = [argument for argument in arguments if argument.startswith("--")]
+            return not options or options == arguments
+        case ["python", script]:
+            return script.endswith(".py")
+    return False
+
+
 def check_name(command: list[str]) -> None:
-    """Check that `deepaudio NAME` exists, where a document names a command without its arguments."""
-    with pytest.raises(SystemExit) as info:
+    """Check that a command that is named exists, with the options that are named."""
+    if command[0] == "python":
+        assert (ROOT / command[1]).is_file()
+        return
+    with pytest.raises(SystemExit) as info, redirect_stdout(StringIO()) as text:
         _deepaudio_parser().parse_args([command[1], "--help"])
     assert info.value.code == 0
+    assert [word for word in command[2:] if word.startswith("--") and word not in text.getvalue()] == []
 
 
 def _without_launcher_options(command: list[str]) -> list[str]:
-    """`accelerate launch --mixed_precision bf16 SCRIPT ...` -> `accelerate launch SCRIPT ...`, checked."""
-    if command[:2] != ["accelerate", "launch"]:
-        return command
-    from accelerate.commands.launch import launch_command_parser
-
-    options = launch_command_parser().parse_args(command[2:])
-    return ["accelerate", "launch", options.training_script, *options.training_script_args]
+    """`accelerate launch --mixed_precision bf16 SCRIPT ...` -> `accelerate launch SCRIPT ...`, and so for torchrun."""
+    match command:
+        case ["accelerate", "launch", *arguments]:
+            options = launch_command_parser().parse_args(arguments)
+            return ["accelerate", "launch", options.training_script, *options.training_script_args]
+        case ["torchrun", *arguments]:
+            options = torchrun_parser().parse_args(arguments)
+            return ["torchrun", options.training_script, *options.training_script_args]
+    return command
 
 
 def _deepaudio_parser() -> argparse.ArgumentParser:

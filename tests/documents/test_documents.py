@@ -11,11 +11,21 @@ import shlex
 from pathlib import Path
 
 import pytest
+import yaml
+from huggingface_hub import ModelCard
 from PIL import Image
 
 from deepaudio_diffusers.media import probe
-from tests.documents.blocks import DOCUMENTS, ROOT, Block, fenced_blocks, inline_commands
-from tests.documents.commands import NOT_RUN, check_name, commands_of, parse_command, reason_not_to_run, run_command
+from tests.documents.blocks import DOCUMENTS, ROOT, Block, anchors, fenced_blocks, inline_commands, links
+from tests.documents.commands import (
+    NOT_RUN,
+    check_name,
+    commands_of,
+    is_name,
+    parse_command,
+    reason_not_to_run,
+    run_command,
+)
 
 
 PYTHON, SHELL, DATA, TEXT = ("python", "py"), ("bash", "sh"), ("json",), ("", "text", "mermaid", "bibtex")
@@ -23,9 +33,12 @@ BLOCKS = [block for path in DOCUMENTS for block in fenced_blocks(path)]
 SHELL_BLOCKS = [block for block in BLOCKS if block.language in SHELL]
 WITH_PYTHON = list(dict.fromkeys(block.path for block in BLOCKS if block.language in PYTHON))
 # Python that is compiled only, by a line of it, with the reason.
-COMPILED_ONLY = {}
+COMPILED_ONLY = {
+    "from gradio_client import": "needs gradio and an app that is served; tests/space asks it by the same client",
+}
 # What a block that is run needs besides: arguments that make it short.
 MORE_ARGUMENTS = {
+    "deepaudio generate": ["--steps", "2", "--speech-steps", "2"],
     "python examples/train_a_lora.py": ["--steps", "1"],
     "python examples/swap_the_scheduler.py": ["--fine-steps", "8"],
 }
@@ -71,10 +84,28 @@ def test_commands_run(block, workshop, monkeypatch):
 @pytest.mark.parametrize("path", [path for path in DOCUMENTS if inline_commands(path)], ids=relative)
 def test_commands_in_the_text_are_parsed(path):
     for command in map(shlex.split, inline_commands(path)):
-        if command[0] == "deepaudio" and not any(argument.startswith("--") for argument in command):
+        if is_name(command):
             check_name(command)
         else:
             parse_command(command)
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=relative)
+def test_links_lead_somewhere(path):
+    """Files of the repository, and headings in them; addresses are not asked."""
+    for target in links(path):
+        file, _, anchor = target.partition("#")
+        linked = (path.parent / file).resolve() if file else path
+        assert linked.exists(), target
+        assert not anchor or anchor in anchors(linked), target
+
+
+def test_the_card_of_the_small_checkpoint():
+    """It has what the cards of converted folders have too."""
+    card = ModelCard.load(ROOT / "checkpoints" / "deepaudio-tiny" / "README.md")
+    assert card.data.license == "apache-2.0"
+    assert card.data.pipeline_tag in card.data.tags
+    assert [name for name in ("Training", "Figures", "Limits") if f"\n## {name}\n" not in card.text] == []
 
 
 def test_json_is_json():
@@ -86,7 +117,9 @@ def test_json_is_json():
 def test_nothing_is_left_out_that_is_not_there():
     """A reason for what no document says any more would hide what is written later."""
     everything = "\n".join(path.read_text(encoding="utf-8") for path in DOCUMENTS)
-    assert [start for start in NOT_RUN if start.rstrip("/") not in everything] == []
+    said = [" ".join(command) for block in SHELL_BLOCKS for command in commands_of(block.text)]
+    programs = [[word for word in start.split() if word != "launch"] for start in NOT_RUN]
+    assert [words for words in programs if not any(all(word in line for word in words) for line in said)] == []
     assert [line for line in COMPILED_ONLY if line not in everything] == []
 
 
@@ -99,3 +132,10 @@ def test_the_demo_of_the_makefile(workshop, monkeypatch, capsys):
     said = capsys.readouterr().out.splitlines()[-1]
     assert said.startswith("Wrote ")
     assert probe(said.removeprefix("Wrote ")).has_audio
+
+
+def test_the_citation_names_this_version():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert {"cff-version", "message", "title", "authors"} <= citation.keys()
+    assert f'version="{citation["version"]}"' in (ROOT / "setup.py").read_text(encoding="utf-8")
+    assert f"## {citation['version']} " in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
