@@ -8,11 +8,20 @@ import torch
 
 from deepaudio_diffusers.errors import CheckpointError
 from deepaudio_diffusers.evaluation.embeddings import EmbeddingCache
+from deepaudio_diffusers.evaluation.items import Item, load_item
 from deepaudio_diffusers.evaluation.networks import EmotionNetwork, SoundTagger, SpeakerNetwork, weights_hash
-from deepaudio_diffusers.evaluation.scorers import cosine
+from deepaudio_diffusers.evaluation.runner import score_system
+from deepaudio_diffusers.evaluation.scorers import PictureScorer, PromptScorer, cosine
+from deepaudio_diffusers.media import write_audio
 from deepaudio_diffusers.processing.audio import resample
 from tests.evaluation.generated import SAMPLING_RATE, vowel
-from tests.evaluation.tiny_networks import save_emotion_network, save_speaker_network, save_tagger
+from tests.evaluation.tiny_networks import (
+    save_emotion_network,
+    save_speaker_network,
+    save_tagger,
+    tiny_clap,
+    tiny_whisper,
+)
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +59,48 @@ def test_taggers_give_embeddings_and_logits(tmp_path):
     logits = network.model.classifier(torch.from_numpy(heard["embedding"])[None])
     assert heard["logits"] == pytest.approx(logits[0].numpy(), abs=1e-6)
     assert heard["logits"].shape == (5,)
+
+
+def test_clap_compares_sounds_with_prompts(tmp_path):
+    network, cache = tiny_clap(), EmbeddingCache(tmp_path)
+    path = tmp_path / "result.wav"
+    write_audio(path, vowel(120), SAMPLING_RATE)
+    clip = load_item(Item("clip", result=path, prompt="a vowel"))
+    score = PromptScorer(network, cache).score(clip)["clap"]
+    heard = network.hear(clip.waveform, SAMPLING_RATE)["embedding"]
+    read = network.read("a vowel")["embedding"]
+    assert score == pytest.approx(heard @ read / np.linalg.norm(heard) / np.linalg.norm(read), abs=1e-5)
+    assert cache.num_computed == 2
+
+
+def test_whisper_hears_words_once(tmp_path):
+    network, cache = tiny_whisper(), EmbeddingCache(tmp_path)
+    first = cache.transcribe(network, vowel(120), SAMPLING_RATE)
+    assert isinstance(first, str)
+    assert cache.transcribe(network, vowel(120), SAMPLING_RATE) == first
+    assert cache.num_computed == 1
+
+
+class Loudness:
+    """A network of one's own: how loud a sound is; all videos look the same to it."""
+
+    name, revision = "loudness", "1"
+
+    def hear(self, waveform, sampling_rate):
+        return {"embedding": np.array([waveform.abs().max().item(), 0.0])}
+
+    def see(self, video):
+        return {"embedding": np.array([1.0, 1.0])}
+
+
+def test_networks_of_ones_own_compare_sounds_with_pictures(tmp_path):
+    result, video = tmp_path / "result.wav", tmp_path / "video.mp4"
+    write_audio(result, vowel(120), SAMPLING_RATE)
+    video.write_bytes(b"video")
+    scorer = PictureScorer("loudness", "loudness score", Loudness(), EmbeddingCache(tmp_path))
+    scores = score_system("mine", [Item("clip", result=result, video=video), Item("none", video=video)], [scorer])
+    assert [record["loudness"] for record in scores.records] == pytest.approx([0.5**0.5, 0.0])
+    assert scores.failures == {"none": "missing"}
 
 
 def test_the_revision_is_that_of_the_weights(speaker_folder, tmp_path):

@@ -9,12 +9,23 @@ from transformers import (
     ASTConfig,
     ASTFeatureExtractor,
     ASTForAudioClassification,
+    ByT5Tokenizer,
+    ClapConfig,
+    ClapFeatureExtractor,
+    ClapModel,
+    ClapProcessor,
     Wav2Vec2Config,
     Wav2Vec2FeatureExtractor,
     Wav2Vec2Model,
     WavLMConfig,
     WavLMForXVector,
+    WhisperConfig,
+    WhisperFeatureExtractor,
+    WhisperForConditionalGeneration,
+    WhisperProcessor,
 )
+
+from deepaudio_diffusers.evaluation.networks import ClapNetwork, WhisperRecognizer
 
 
 SPEECH = {
@@ -56,3 +67,39 @@ def _save(model, processor, folder: Path) -> Path:
     model.save_pretrained(folder)
     processor.save_pretrained(folder)
     return folder
+
+
+def tiny_clap() -> ClapNetwork:
+    torch.manual_seed(3)
+    text = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+    audio = {"spec_size": 64, "patch_size": 4, "patch_stride": [4, 4], "window_size": 4, "num_mel_bins": 16}
+    audio |= {"hidden_size": 32, "patch_embeds_hidden_size": 16, "depths": [1, 1], "num_attention_heads": [2, 2]}
+    config = ClapConfig(
+        text_config=text | {"vocab_size": 400, "max_position_embeddings": 80, "projection_dim": 8},
+        audio_config=audio | {"projection_dim": 8, "enable_fusion": False},
+        projection_dim=8,
+    )
+    extractor = ClapFeatureExtractor(feature_size=16, max_length_s=2, nb_max_samples=96_000, truncation="rand_trunc")
+    return ClapNetwork(ClapModel(config), ClapProcessor(extractor, ByT5Tokenizer()), "tiny CLAP")
+
+
+def tiny_whisper() -> WhisperRecognizer:
+    torch.manual_seed(4)
+    layers = {"encoder_layers": 1, "decoder_layers": 1, "encoder_attention_heads": 2, "decoder_attention_heads": 2}
+    config = WhisperConfig(
+        vocab_size=400,
+        d_model=16,
+        encoder_ffn_dim=16,
+        decoder_ffn_dim=16,
+        max_target_positions=16,
+        pad_token_id=0,
+        bos_token_id=1,
+        eos_token_id=1,
+        decoder_start_token_id=1,
+        suppress_tokens=None,
+        begin_suppress_tokens=None,
+        **layers,
+    )
+    model = WhisperForConditionalGeneration(config)
+    model.generation_config.max_length = 8
+    return WhisperRecognizer(model, WhisperProcessor(WhisperFeatureExtractor(), ByT5Tokenizer()), "tiny Whisper")

@@ -224,8 +224,11 @@ def _cache_folder(options: argparse.Namespace) -> Path:
 
 def _scorers(options: argparse.Namespace, items: list) -> list:
     from ..evaluation.embeddings import EmbeddingCache
+    from ..evaluation.published import check_benchmark
     from ..evaluation.selection import select_scorers
 
+    if options.benchmark is not None:
+        check_benchmark(options.benchmark)
     return select_scorers(
         items,
         EmbeddingCache(_cache_folder(options)),

@@ -261,7 +261,10 @@ class WhisperRecognizer(TransformersNetwork):
     def transcribe(self, waveform: torch.Tensor, sampling_rate: int) -> str:
         """The words of a waveform of shape `(num_samples,)`, at most half a minute."""
         inputs = self._inputs(waveform, sampling_rate)
-        tokens = self.model.generate(**inputs, num_beams=5, language="en", task="transcribe")
+        # Networks that know English only refuse to be told a language.
+        is_multilingual = getattr(self.model.generation_config, "is_multilingual", False)
+        language = {"language": "en", "task": "transcribe"} if is_multilingual else {}
+        tokens = self.model.generate(**inputs, num_beams=5, **language)
         return self.processor.batch_decode(tokens, skip_special_tokens=True)[0]
 
 

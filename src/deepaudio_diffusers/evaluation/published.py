@@ -41,9 +41,14 @@ def published_tables() -> dict[str, dict[str, Any]]:
     return json.loads(text)
 
 
-def published_benchmarks() -> list[str]:
-    """Names of the benchmarks that have a table."""
-    return list(published_tables())
+def check_benchmark(name: str) -> None:
+    """Make sure that a benchmark has a table.
+
+    Raises:
+        InputError: When nothing is published for it.
+    """
+    if name not in published_tables():
+        raise InputError(f"`benchmark` is {name!r}; published are {', '.join(published_tables())}.")
 
 
 def compare_with_published(report: dict[str, Any]) -> Comparison:
@@ -55,10 +60,8 @@ def compare_with_published(report: dict[str, Any]) -> Comparison:
     Raises:
         InputError: When nothing is published for the benchmark.
     """
-    tables = published_tables()
-    if report["benchmark"] not in tables:
-        raise InputError(f"`benchmark` is {report['benchmark']!r}; published are {', '.join(tables)}.")
-    table = tables[report["benchmark"]]
+    check_benchmark(report["benchmark"])
+    table = published_tables()[report["benchmark"]]
     figures, reasons, columns = [], {}, []
     num_clips = {system["num_clips"] for system in report["systems"].values()}
     for index, column in enumerate(table["columns"]):

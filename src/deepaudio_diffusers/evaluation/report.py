@@ -44,7 +44,7 @@ def make_report(
         seed (`int`, defaults to 0): Of the bootstrap.
         title (`str`): Of the report.
         benchmark (`str`, *optional*): Which clips these are, if they are those of a published benchmark; see
-            [`published_benchmarks`].
+            [`published_tables`].
         settings (`dict`, *optional*): What else a reader should know, such as how results were generated.
 
     Returns:
