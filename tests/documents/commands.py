@@ -38,6 +38,7 @@ NOT_RUN = {
     "torchrun training_scripts/": "the same",
     "apt-get install": "changes the machine",
     "deepaudio convert": "downloads gigabytes; tests/conversion converts small files in the published formats",
+    "deepaudio evaluate": "needs results and more packages; tests/evaluation score small sets",
     "deepaudio make-world": "takes an hour; tests/synthetic makes small worlds",
     "deepaudio train": "trains; tests/cli starts a training by this command",
     "git clone": "needs the network",
@@ -47,6 +48,7 @@ NOT_RUN = {
     "make space": "is run by tests/space",
     "make test": "is what these tests run in",
     "pip install": "needs the network",
+    "python -m deepaudio_diffusers.cli evaluate": "as deepaudio evaluate",
     "python benchmarks/": "measures for minutes or hours, most of them beside other software",
     "python -m pytest": "is what these tests run in",
     "python spaces_app.py": "needs gradio and serves until it is stopped; tests/space serves and asks it",
@@ -112,7 +114,7 @@ def parse_command(command: list[str]) -> None:
             _deepaudio_parser().parse_args(arguments)
         case "python", ["-m", "pytest", *paths]:
             assert [path for path in paths if not (ROOT / path).exists()] == []
-        case "python", ["-m", module]:
+        case "python", ["-m", module] | ["-m", module, *_, "..."]:
             assert importlib.util.find_spec(module) is not None
         case "python", ["spaces_app.py", *_]:
             assert (ROOT / "spaces_app.py").is_file()
@@ -161,9 +163,13 @@ def _without_launcher_options(command: list[str]) -> list[str]:
     match command:
         case ["accelerate", "launch", *arguments]:
             options = launch_command_parser().parse_args(arguments)
+            if options.module:
+                return ["python", "-m", options.training_script, *options.training_script_args]
             return ["accelerate", "launch", options.training_script, *options.training_script_args]
         case ["torchrun", *arguments]:
             options = torchrun_parser().parse_args(arguments)
+            if options.module:
+                return ["python", "-m", options.training_script, *options.training_script_args]
             return ["torchrun", options.training_script, *options.training_script_args]
     return command
 

@@ -34,6 +34,7 @@ SHELL_BLOCKS = [block for block in BLOCKS if block.language in SHELL]
 WITH_PYTHON = list(dict.fromkeys(block.path for block in BLOCKS if block.language in PYTHON))
 # Python that is compiled only, by a line of it, with the reason.
 COMPILED_ONLY = {
+    "evaluate.load(module_path(": "needs recordings and the extra `evaluation`; tests/evaluation load the modules",
     "from gradio_client import": "needs gradio and an app that is served; tests/space asks it by the same client",
 }
 # What a block that is run needs besides: arguments that make it short.
