@@ -5,16 +5,31 @@ BIN := .venv/bin
 # Threads that wait without spinning: on a shared machine spinning costs several times the CPU.
 export OMP_WAIT_POLICY := passive
 
-.PHONY: demo test lint clean
+.PHONY: demo test lint checkpoint app space clean
 
 demo: .venv/installed
-	$(BIN)/python examples/dub_a_clip.py --pipeline checkpoints/deepaudio-tiny --task soundtrack \
+	$(BIN)/python examples/make_a_soundtrack.py --pipeline checkpoints/deepaudio-tiny \
 		--video examples/assets/puppet-and-drums.mp4 --prompt "drums being played with sticks" \
 		--contour-prompt "a puppet talking" --transcript "throw brown over hammer one later" \
 		--voice examples/assets/voice.wav --voice-text "throw white with paper five later" \
-		--output build/demo/puppet-and-drums-with-sound.mp4
+		--output-dir build/demo
 	@echo "A small checkpoint of a small world, trained on a CPU: checkpoints/deepaudio-tiny/README.md says what it can do."
 	@echo "Convert published weights with 'deepaudio convert' (docs/checkpoints.md) for real clips."
+
+# The app in a browser.
+app: .venv/installed
+	$(BIN)/python spaces_app.py
+
+# What a Hugging Face Space consists of; docs/space.md says what to do with it.
+SPACE ?= build/space
+space:
+	rm -rf "$(SPACE)"
+	mkdir -p "$(SPACE)/examples" "$(SPACE)/checkpoints"
+	cp docs/space/README.md docs/space/requirements.txt spaces_app.py LICENSE "$(SPACE)/"
+	cp -R src/deepaudio_diffusers "$(SPACE)/"
+	cp -R examples/assets "$(SPACE)/examples/"
+	cp -R checkpoints/deepaudio-tiny "$(SPACE)/checkpoints/"
+	find "$(SPACE)" -name __pycache__ -prune -exec rm -rf {} +
 
 test: .venv/installed lint
 	$(BIN)/python -m pytest
@@ -22,6 +37,12 @@ test: .venv/installed lint
 lint: .venv/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+# Hours of a CPU; a call that was interrupted goes on where it was. Needs flite and wamerican-small.
+checkpoint: .venv/installed
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[training,evaluation]"
+	$(BIN)/python -m pip install --quiet --no-deps resemblyzer
+	$(BIN)/python training_scripts/reproduce_tiny.py --work_dir build/checkpoint
 
 .venv/installed: setup.py constraints.txt
 	@echo "Installing PyTorch and what else is needed into .venv; this takes a minute or more."

@@ -19,6 +19,11 @@ EVALUATION = [
     "pyworld-prebuilt>=0.3.6",
     "torchmetrics>=1.7",
 ]
+# What the app needs besides: its page, and the server behind it.
+SPACE = ["gradio>=6.31,<7", "starlette>=1.0"]
+
+# The training scripts lie beside the sources, where people look for them, and are installed with the package.
+SCRIPTS = "deepaudio_diffusers.training_scripts"
 
 setup(
     name="deepaudio-diffusers",
@@ -29,10 +34,11 @@ setup(
     license="Apache-2.0",
     license_files=["LICENSE"],
     python_requires=">=3.10",
-    package_dir={"": "src"},
-    packages=find_packages("src"),
+    package_dir={"": "src", SCRIPTS: "training_scripts"},
+    packages=[*find_packages("src"), SCRIPTS],
     package_data={
         "deepaudio_diffusers": ["py.typed"],
+        "deepaudio_diffusers.app": ["static/*"],
         # Folders for `evaluate.load`, which are no packages.
         "deepaudio_diffusers.evaluation": ["published.json", "modules/*/*"],
         "deepaudio_diffusers.instructions": ["*.md", "*.jsonl", "templates/**/*"],
@@ -52,15 +58,29 @@ setup(
         "av>=18",
         "ftfy>=6.1",
         "pyloudnorm>=0.2",
+        "tqdm>=4.66",
         # Newer dictionaries and grammars may read words differently; the tests know these.
         "pypinyin>=0.55,<0.56",
         "rjieba>=0.2.2,<0.3",
         "wetext>=0.1.8,<0.2",
+        # The command line: one call at a time on a folder, and what `deepaudio doctor` reads.
+        "filelock>=3.15",
+        "packaging>=23",
+        "psutil>=5.9",
     ],
     extras_require={
         "training": TRAINING,
         "evaluation": EVALUATION,
-        "test": [*TRAINING, *EVALUATION, "hypothesis>=6.100", "pytest>=8", "ruff>=0.12"],
+        "space": SPACE,
+        "test": [
+            *TRAINING,
+            *EVALUATION,
+            *SPACE,
+            "hypothesis>=6.100",
+            "playwright>=1.60",
+            "pytest>=8",
+            "ruff>=0.12",
+        ],
     },
     entry_points={"console_scripts": ["deepaudio=deepaudio_diffusers.cli:main"]},
 )

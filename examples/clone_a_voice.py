@@ -2,21 +2,25 @@
 # SPDX-License-Identifier: Apache-2.0
 """Speak a text in the voice of a recording.
 
-python examples/clone_a_voice.py --pipeline path/to/f5-tts --voice voice.wav --voice-text "What is said in it." \
-    --transcript "Any text, in that voice."
+    python examples/clone_a_voice.py --pipeline checkpoints/deepaudio-tiny --voice examples/assets/voice.wav \\
+        --voice-text "throw white with paper five later" --transcript "take brown over hammer one now" \\
+        --output build/speech.wav
+
+Any folder for TextToSpeechPipeline or DeepAudioPipeline serves. Take recordings of people who agreed to it.
 """
 
 import argparse
 from pathlib import Path
 
 import torch
+from diffusers import DiffusionPipeline
 
-from deepaudio_diffusers import TextToSpeechPipeline
+from deepaudio_diffusers import DeepAudioPipeline
 from deepaudio_diffusers.media import write_audio
 
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-parser.add_argument("--pipeline", required=True, help="folder or Hub repository of a converted pipeline")
+parser.add_argument("--pipeline", required=True, help="folder or Hub repository of a pipeline")
 parser.add_argument("--voice", type=Path, required=True, help="5 to 10 s of speech, an audio or video file")
 parser.add_argument("--voice-text", required=True, help="what is said in it, word for word")
 parser.add_argument("--transcript", required=True, help="what is to be said")
@@ -27,7 +31,9 @@ parser.add_argument("--output", type=Path, default=Path("speech.wav"), help="def
 args = parser.parse_args()
 
 device = "cuda" if torch.cuda.is_available() else "cpu"
-pipe = TextToSpeechPipeline.from_pretrained(args.pipeline).to(device)
+pipe = DiffusionPipeline.from_pretrained(args.pipeline).to(device)
+if isinstance(pipe, DeepAudioPipeline):
+    pipe = pipe.text_to_speech
 voice = pipe.encode_voice(args.voice, args.voice_text)
 result = pipe(
     args.transcript,

@@ -29,7 +29,18 @@ MAY_IMPORT = {
     "synthetic": {"errors", "media", "processing"},
     "training": {"conversion", "errors", "media", "models", "pipelines", "processing", "schedulers"},
     "evaluation": {"errors", "media", "models", "pipelines", "processing"},
-    "cli": {"conversion", "errors", "evaluation", "media", "models", "pipelines", "processing", "synthetic"},
+    "cli": {
+        "conversion",
+        "errors",
+        "evaluation",
+        "media",
+        "models",
+        "pipelines",
+        "processing",
+        "synthetic",
+        "training",
+    },
+    "app": {"errors", "media", "pipelines", "processing"},
     # Knows everything, and only the package itself imports it.
     "_registration": {"conversion", "models", "pipelines", "schedulers"},
     "__init__": {"_registration", "errors", "models", "pipelines", "processing", "schedulers"},
@@ -157,7 +168,7 @@ def test_only_the_registration_touches_the_registries_of_diffusers():
 
 
 def requirements_in_setup_py() -> dict[str, set[str]]:
-    """Names of the distributions in `install_requires`, `TRAINING` and `EVALUATION` of setup.py."""
+    """Names of the distributions in `install_requires`, `TRAINING`, `EVALUATION` and `SPACE` of setup.py."""
     lists = {}
     for node in ast.walk(ast.parse((ROOT / "setup.py").read_text(encoding="utf-8"))):
         match node:
@@ -174,7 +185,7 @@ def requirements_in_setup_py() -> dict[str, set[str]]:
 def test_every_imported_library_is_declared_in_setup_py():
     declared = requirements_in_setup_py()
     # Rooms that pipelines do not need bring their own extras.
-    extras = {"training": "TRAINING", "evaluation": "EVALUATION"}
+    extras = {"training": "TRAINING", "evaluation": "EVALUATION", "app": "SPACE"}
     for path in SOURCES:
         available = declared["install_requires"] | declared.get(extras.get(room_of(path)), set())
         libraries = libraries_imported_by(path) - sys.stdlib_module_names

@@ -17,6 +17,33 @@ ROOT = Path(__file__).parents[1]
 CHECKPOINT = ROOT / "checkpoints" / "deepaudio-tiny"
 ASSETS = ROOT / "examples" / "assets"
 TRANSCRIPT = "throw brown over hammer one later"
+# By the task that each asks for.
+INSTRUCTIONS = {
+    "video_to_audio": [
+        "Add sound effects to this video.",
+        "Only background sounds please, no speech.",
+        "给这个视频加上音效",
+        "只要环境声,不要人声",
+    ],
+    "video_to_speech": [
+        "Dub the actor in this video.",
+        "Lip-sync these lines to the woman on screen.",
+        "给视频里的人配音",
+        "让画面里的女孩说话,口型要同步",
+    ],
+    "text_to_speech": [
+        "Read this article aloud.",
+        "Turn my text into speech, there is no video.",
+        "朗读这篇文章",
+        "把这段文字转成语音",
+    ],
+    "soundtrack": [
+        "Make the complete soundtrack, with speech and sound effects.",
+        "Dub the actor and add background noise.",
+        "给演员配音,再加上环境声",
+        "人声和音效都要",
+    ],
+}
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +66,25 @@ def errors_heard(speech: torch.Tensor) -> int:
 
 def test_it_is_small():
     assert sum(path.stat().st_size for path in CHECKPOINT.rglob("*")) < 50e6
+
+
+@pytest.mark.parametrize("task", INSTRUCTIONS)
+def test_plain_instructions_are_understood(pipe, task):
+    for instruction in INSTRUCTIONS[task]:
+        assert pipe.choose_task(instruction, None)[0] == task, instruction
+
+
+def test_an_instruction_makes_what_it_asks_for(pipe, voice):
+    spoken = pipe(
+        instruction=INSTRUCTIONS["text_to_speech"][0],
+        transcript=TRANSCRIPT,
+        voice=voice,
+        speech_num_inference_steps=2,
+        output_type="pt",
+    )
+    assert spoken.task == "text_to_speech"
+    assert spoken.task_probabilities[0]["text_to_speech"] > 0.5
+    assert spoken.audios.std() > 0
 
 
 def test_plain_speech_is_understood(pipe, voice):

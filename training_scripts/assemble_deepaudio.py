@@ -7,6 +7,8 @@
 """
 
 import argparse
+import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -23,7 +25,7 @@ from deepaudio_diffusers import (
 )
 
 
-def parse_args() -> argparse.Namespace:
+def parse_args(input_args: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--v2a", type=Path, required=True, help="A VideoToAudioPipeline, such as stage 1 saves it.")
     parser.add_argument("--speech", type=Path, required=True, help="Output of stage 4, or of stage 2.")
@@ -31,7 +33,15 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--gate", type=Path, help="Output of stage 3; without it the pipeline reads no instructions.")
     parser.add_argument("--model_card", type=Path, help="Text of the README.md.")
     parser.add_argument("--output_dir", type=Path, required=True)
-    return parser.parse_args()
+    return parser.parse_args(input_args)
+
+
+def forget_folders(pipeline: Path) -> None:
+    """Take out of the configurations from which folders of this machine the parts were loaded."""
+    for path in [pipeline / "model_index.json", *pipeline.glob("*/*config.json")]:
+        config = json.loads(path.read_text(encoding="utf-8"))
+        if config.pop("_name_or_path", None) is not None:
+            path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
 def main(args: argparse.Namespace) -> None:
@@ -54,6 +64,7 @@ def main(args: argparse.Namespace) -> None:
         if isinstance(part, torch.nn.Module) and name not in ("gate", "text_encoder", "image_encoder"):
             part.to(torch.float16)
     pipeline.save_pretrained(args.output_dir)
+    forget_folders(args.output_dir)
     if args.model_card is not None:
         (args.output_dir / "README.md").write_text(args.model_card.read_text(encoding="utf-8"), encoding="utf-8")
 

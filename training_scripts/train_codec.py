@@ -16,9 +16,7 @@ which this script does not; to change a published network a little, begin from i
 """
 
 import argparse
-import json
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -26,7 +24,7 @@ from torch import nn
 
 from deepaudio_diffusers import MMAudioMelVAE, VocosVocoder
 from deepaudio_diffusers.media.mux import write_audio
-from deepaudio_diffusers.training.arguments import add_data_arguments, add_training_arguments
+from deepaudio_diffusers.training.arguments import add_data_arguments, add_training_arguments, read_preset
 from deepaudio_diffusers.training.codec import (
     WaveformCrops,
     cache_waveforms,
@@ -39,7 +37,7 @@ from deepaudio_diffusers.training.codec import (
     vocoder_loss,
     waveform_of,
 )
-from deepaudio_diffusers.training.data import DataReport
+from deepaudio_diffusers.training.data import DataReport, write_data_report
 from deepaudio_diffusers.training.hub import save_and_push
 from deepaudio_diffusers.training.loop import TrainingLoop, make_accelerator
 from deepaudio_diffusers.training.part_cache import PartCache
@@ -134,11 +132,6 @@ from deepaudio_diffusers import {name}
 
 
 def parse_args(input_args: Sequence[str] | None = None) -> argparse.Namespace:
-    choice = argparse.ArgumentParser(add_help=False)
-    choice.add_argument("--part", choices=list(NETWORKS), default="vae")
-    choice.add_argument("--preset", choices=list(SIZES), default="full")
-    chosen, _ = choice.parse_known_args(input_args)
-
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     group = parser.add_argument_group("network")
     group.add_argument("--part", choices=list(NETWORKS), required=True, help="Which network is trained.")
@@ -159,8 +152,11 @@ def parse_args(input_args: Sequence[str] | None = None) -> argparse.Namespace:
         "sets on the Hub.",
         cache_dir="Where decoded sounds are kept; 'cache' in the output folder by default.",
     )
-    defaults = (TINY_DEFAULTS if chosen.preset == "tiny" else FULL_DEFAULTS)[chosen.part]
-    add_training_arguments(parser, **defaults)
+    choice = argparse.ArgumentParser(add_help=False)
+    choice.add_argument("--part", choices=list(NETWORKS), default="vae")
+    part = choice.parse_known_args(input_args)[0].part
+    defaults = TINY_DEFAULTS if read_preset(input_args) == "tiny" else FULL_DEFAULTS
+    add_training_arguments(parser, **defaults[part])
     return parser.parse_args(input_args)
 
 
@@ -202,21 +198,21 @@ def main(args: argparse.Namespace) -> None:
         sampling_rate, hop_length = network.config.sampling_rate, network.config.hop_length
         crop_length = VOCODER_CROP_IN_SAMPLES
 
-    report, validation_report = DataReport(args.on_bad_data), DataReport(args.on_bad_data)
+    reports = {"train": DataReport(args.on_bad_data)}
     cache_dir = args.cache_dir or args.output_dir / "cache"
     with accelerator.main_process_first():
-        cache = cache_waveforms(cache_dir / "train-sounds", args.data, sampling_rate, crop_length, report)
+        cache = cache_waveforms(cache_dir / "train-sounds", args.data, sampling_rate, crop_length, reports["train"])
         validation_cache = None
         if args.validation_data:
+            reports["validation"] = DataReport(args.on_bad_data)
             validation_cache = cache_waveforms(
-                cache_dir / "validation-sounds", args.validation_data, sampling_rate, crop_length, validation_report
+                cache_dir / "validation-sounds",
+                args.validation_data,
+                sampling_rate,
+                crop_length,
+                reports["validation"],
             )
-    accelerator.print(f"Training data: {report}")
-    if validation_cache is not None:
-        accelerator.print(f"Validation data: {validation_report}")
-    if accelerator.is_main_process:
-        reports = {"train": asdict(report), "validation": asdict(validation_report)}
-        (args.output_dir / "data_report.json").write_text(json.dumps(reports, indent=2), encoding="utf-8")
+    write_data_report(args, accelerator, **reports)
 
     if args.part == "vae" and args.pretrained is None:
         indices = evenly_spaced(len(cache), STATISTICS_SOUNDS)

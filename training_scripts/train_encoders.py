@@ -18,10 +18,8 @@ more data than one has; `--pretrained` trains published or own ones further.
 """
 
 import argparse
-import json
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -31,9 +29,9 @@ from torch.utils.data import default_collate
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer, CLIPVisionConfig
 
 from deepaudio_diffusers import CLIPFrameEncoder, ConvVideoEncoder, SynchformerVideoEncoder
-from deepaudio_diffusers.training.arguments import add_data_arguments, add_training_arguments
+from deepaudio_diffusers.training.arguments import add_data_arguments, add_training_arguments, read_preset
 from deepaudio_diffusers.training.codec import evenly_spaced
-from deepaudio_diffusers.training.data import DataReport
+from deepaudio_diffusers.training.data import DataReport, write_data_report
 from deepaudio_diffusers.training.encoders import (
     EncoderHeads,
     SegmentDataset,
@@ -111,10 +109,6 @@ sound are in time, as Synchformer is.
 
 
 def parse_args(input_args: Sequence[str] | None = None) -> argparse.Namespace:
-    choice = argparse.ArgumentParser(add_help=False)
-    choice.add_argument("--preset", choices=list(SIZES), default="full")
-    chosen, _ = choice.parse_known_args(input_args)
-
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     group = parser.add_argument_group("networks")
     group.add_argument(
@@ -134,7 +128,7 @@ def parse_args(input_args: Sequence[str] | None = None) -> argparse.Namespace:
         cache_dir="Where decoded frames are kept, which take 0.9 MB for a clip of 4 s with the tiny preset and 60 MB "
         "for one of 8 s with the full one; 'cache' in the output folder by default.",
     )
-    add_training_arguments(parser, **(TINY_DEFAULTS if chosen.preset == "tiny" else FULL_DEFAULTS))
+    add_training_arguments(parser, **(TINY_DEFAULTS if read_preset(input_args) == "tiny" else FULL_DEFAULTS))
     return parser.parse_args(input_args)
 
 
@@ -189,22 +183,18 @@ def make_networks(args: argparse.Namespace, cache: PartCache) -> tuple[dict[str,
 
 def main(args: argparse.Namespace) -> None:
     accelerator = make_accelerator(args)
-    report, validation_report = DataReport(args.on_bad_data), DataReport(args.on_bad_data)
+    reports = {"train": DataReport(args.on_bad_data)}
     cache_dir = args.cache_dir or args.output_dir / "cache"
     sizes = frame_sizes(args)
     with accelerator.main_process_first():
-        cache = cache_clips(cache_dir / "train-clips", args.data, *sizes, report)
+        cache = cache_clips(cache_dir / "train-clips", args.data, *sizes, reports["train"])
         validation_cache = None
         if args.validation_data:
+            reports["validation"] = DataReport(args.on_bad_data)
             validation_cache = cache_clips(
-                cache_dir / "validation-clips", args.validation_data, *sizes, validation_report
+                cache_dir / "validation-clips", args.validation_data, *sizes, reports["validation"]
             )
-    accelerator.print(f"Training data: {report}")
-    if validation_cache is not None:
-        accelerator.print(f"Validation data: {validation_report}")
-    if accelerator.is_main_process:
-        reports = {"train": asdict(report), "validation": asdict(validation_report)}
-        (args.output_dir / "data_report.json").write_text(json.dumps(reports, indent=2), encoding="utf-8")
+    write_data_report(args, accelerator, **reports)
 
     networks, tokenizer = make_networks(args, cache)
 

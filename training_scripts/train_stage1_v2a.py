@@ -47,8 +47,13 @@ from deepaudio_diffusers.errors import InputError
 from deepaudio_diffusers.media import write_audio
 from deepaudio_diffusers.processing.audio import energy_contour, log_mel_spectrogram
 from deepaudio_diffusers.processing.sequence import LATENT_DOWNSAMPLING
-from deepaudio_diffusers.training.arguments import add_training_arguments
-from deepaudio_diffusers.training.data import DataReport
+from deepaudio_diffusers.training.arguments import (
+    add_data_arguments,
+    add_training_arguments,
+    parse_with_preset,
+    read_preset,
+)
+from deepaudio_diffusers.training.data import DataReport, write_data_report
 from deepaudio_diffusers.training.features import (
     FEATURE_COMPONENTS,
     FeatureDataset,
@@ -104,24 +109,19 @@ VALIDATION_GUIDANCE_SCALE = 3.0
 
 
 def parse_args(input_args: Sequence[str] | None = None) -> argparse.Namespace:
-    preset_parser = argparse.ArgumentParser(add_help=False)
-    preset_parser.add_argument(
+    description, _, examples = __doc__.partition("\n\n")
+    parser = argparse.ArgumentParser(
+        description=description, epilog=examples, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+
+    group = parser.add_argument_group("networks")
+    group.add_argument(
         "--preset",
         choices=("full", "tiny"),
         default="full",
         help="Which sizes and values are the defaults: those of MMAudio's large network, or those of the small one "
         "that ships with the project (default: %(default)s).",
     )
-    preset = preset_parser.parse_known_args(input_args)[0].preset
-    description, _, examples = __doc__.partition("\n\n")
-    parser = argparse.ArgumentParser(
-        description=description,
-        epilog=examples,
-        parents=[preset_parser],
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-
-    group = parser.add_argument_group("networks")
     group.add_argument(
         "--components",
         type=Path,
@@ -154,9 +154,11 @@ def parse_args(input_args: Sequence[str] | None = None) -> argparse.Namespace:
         help="Whether to save the whole pipeline, not just the transformer.",
     )
 
-    group = parser.add_argument_group("data")
-    group.add_argument("--data", nargs="+", required=True, metavar="SOURCE", help="Clips to train on; see below.")
-    group.add_argument("--validation_data", nargs="+", metavar="SOURCE", help="Clips to validate on; none without it.")
+    group = add_data_arguments(
+        parser,
+        data="Clips to train on; see below.",
+        cache_dir="Folder for the features (default: the name of `--output_dir` with '-features').",
+    )
     group.add_argument("--num_validation_clips", type=int, default=8, help="Clips that sound is made for.")
     group.add_argument(
         "--max_validation_samples", type=int, default=64, help="Samples read from `--validation_data`, for the loss."
@@ -174,14 +176,6 @@ def parse_args(input_args: Sequence[str] | None = None) -> argparse.Namespace:
         "%(default)s).",
     )
     group.add_argument(
-        "--on_bad_data", choices=("skip", "error"), default="skip", help="What to do about clips that cannot be used."
-    )
-    group.add_argument(
-        "--cache_dir",
-        type=Path,
-        help="Folder for the features (default: the name of `--output_dir` with '-features').",
-    )
-    group.add_argument(
         "--precompute",
         action="store_true",
         help="Compute the features that are missing and stop; without it they are computed before training.",
@@ -194,9 +188,9 @@ def parse_args(input_args: Sequence[str] | None = None) -> argparse.Namespace:
         "%(default)s).",
     )
 
-    add_training_arguments(parser, **(TINY_TRAINING if preset == "tiny" else FULL_TRAINING))
-    parser.set_defaults(**(TINY_DEFAULTS if preset == "tiny" else FULL_DEFAULTS))
-    args = parser.parse_args(input_args)
+    add_training_arguments(parser, **(TINY_TRAINING if read_preset(input_args) == "tiny" else FULL_TRAINING))
+    parser.set_defaults(**FULL_DEFAULTS)
+    args = parse_with_preset(parser, input_args, TINY_DEFAULTS)
     if not args.components and args.pretrained is None:
         parser.error("the networks are missing: pass --components or --pretrained")
     if args.use_lora and args.pretrained is None:
@@ -227,14 +221,9 @@ def prepare_features(
             folder, max_samples = args.cache_dir / "validation", args.max_validation_samples
             cache = cache_features(folder, args.validation_data, extractor, report, max_samples)
             datasets["validation"], reports["validation"] = FeatureDataset(cache), report
-    counts = {}
     for name, dataset in datasets.items():
-        peculiarities = dataset.count_peculiarities()
-        accelerator.print(f"{name}: {reports[name]}")
-        accelerator.print(", ".join(f"{key} {value}" for key, value in peculiarities.items()))
-        counts[name] = vars(reports[name]) | peculiarities
-    if accelerator.is_main_process:
-        (args.output_dir / "data_report.json").write_text(json.dumps(counts, indent=2), encoding="utf-8")
+        reports[name].remarks = dataset.count_peculiarities()
+    write_data_report(args, accelerator, **reports)
     return datasets["train"], datasets.get("validation")
 
 

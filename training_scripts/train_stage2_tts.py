@@ -30,8 +30,8 @@ from deepaudio_diffusers.models.transformer_f5tts import F5TTSTransformer1DModel
 from deepaudio_diffusers.processing.lexicon import read_lexicon, write_lexicon
 from deepaudio_diffusers.processing.phone_timing import measure_phone_statistics
 from deepaudio_diffusers.processing.tokenization_phones import PhoneTokenizer, write_phone_statistics
-from deepaudio_diffusers.training.arguments import add_training_arguments
-from deepaudio_diffusers.training.data import DataReport
+from deepaudio_diffusers.training.arguments import add_training_arguments, parse_with_preset
+from deepaudio_diffusers.training.data import DataReport, write_data_report
 from deepaudio_diffusers.training.hub import save_and_push
 from deepaudio_diffusers.training.infilling import InfillingLoss, InfillingOptions, InfillingValidation
 from deepaudio_diffusers.training.loop import TrainingLoop, make_accelerator
@@ -48,7 +48,6 @@ from deepaudio_diffusers.training.speech_setup import (
     open_data,
     place_text,
     save_speech,
-    write_data_report,
 )
 
 
@@ -102,11 +101,7 @@ def parse_args(input_args: Sequence[str] | None = None) -> argparse.Namespace:
         lr_scheduler="linear",
         lr_warmup_steps=20_000,
     )
-    preset = argparse.ArgumentParser(add_help=False)
-    preset.add_argument("--preset")
-    if preset.parse_known_args(input_args)[0].preset == "tiny":
-        parser.set_defaults(**TINY_DEFAULTS)
-    args = parser.parse_args(input_args)
+    args = parse_with_preset(parser, input_args, TINY_DEFAULTS)
     if args.use_lora and args.pretrained is None:
         parser.error("--use_lora needs the network that it adapts: pass --pretrained")
     if args.lexicon is not None and (args.tokenizer is not None or args.text_placement != "timings"):
@@ -160,22 +155,23 @@ def main(args: argparse.Namespace) -> None:
             config = F5TTSTransformer1DModel(**NETWORKS[args.preset]).config
 
     # 2. Data.
-    report, validation_report = DataReport(args.on_bad_data), DataReport(args.on_bad_data)
-    cache = open_data(args, accelerator, args.data, "train", config, report)
+    reports = {"train": DataReport(args.on_bad_data)}
+    cache = open_data(args, accelerator, args.data, "train", config, reports["train"])
     if args.lexicon is not None:
         args.tokenizer = args.output_dir / "tokenizer"
         with accelerator.main_process_first():
             build_phone_tokenizer(args.lexicon, cache, config.hop_length / config.sampling_rate, args.tokenizer)
     tokenizer: PreTrainedTokenizerBase = load_tokenizer(args)
     text = place_text(args.text_placement, tokenizer, config)
-    dataset = SpeechDataset(cache, text, report)
+    dataset = SpeechDataset(cache, text, reports["train"])
     vocoder = load_vocoder(args, config, accelerator.device)
     validate = None
     if args.validation_data is not None:
-        validation_cache = open_data(args, accelerator, args.validation_data, "validation", config, validation_report)
-        held_out = SpeechDataset(validation_cache, text, validation_report)
+        report = reports["validation"] = DataReport(args.on_bad_data)
+        validation_cache = open_data(args, accelerator, args.validation_data, "validation", config, report)
+        held_out = SpeechDataset(validation_cache, text, report)
         validate = InfillingValidation(held_out, args.num_validation_utterances, None, vocoder)
-    write_data_report(args, accelerator, training=report, validation=validation_report)
+    write_data_report(args, accelerator, **reports)
 
     # 3. What is trained.
     if transformer is None:

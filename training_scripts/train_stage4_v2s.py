@@ -26,8 +26,8 @@ from transformers import PreTrainedTokenizerBase
 
 from deepaudio_diffusers.pipelines.pipeline_video_to_audio import VideoToAudioPipeline
 from deepaudio_diffusers.processing.audio import energy_contour
-from deepaudio_diffusers.training.arguments import add_training_arguments
-from deepaudio_diffusers.training.data import DataReport, Sample
+from deepaudio_diffusers.training.arguments import add_training_arguments, parse_with_preset
+from deepaudio_diffusers.training.data import DataReport, Sample, write_data_report
 from deepaudio_diffusers.training.hub import save_and_push
 from deepaudio_diffusers.training.infilling import InfillingLoss, InfillingOptions, InfillingValidation
 from deepaudio_diffusers.training.loop import TrainingLoop, make_accelerator
@@ -42,7 +42,6 @@ from deepaudio_diffusers.training.speech_setup import (
     open_data,
     place_text,
     save_speech,
-    write_data_report,
 )
 
 
@@ -120,11 +119,7 @@ def parse_args(input_args: Sequence[str] | None = None) -> argparse.Namespace:
         lr_scheduler="linear",
         lr_warmup_steps=1000,
     )
-    preset = argparse.ArgumentParser(add_help=False)
-    preset.add_argument("--preset")
-    if preset.parse_known_args(input_args)[0].preset == "tiny":
-        parser.set_defaults(**TINY_DEFAULTS)
-    args = parser.parse_args(input_args)
+    args = parse_with_preset(parser, input_args, TINY_DEFAULTS)
     if (args.contour == "true") != (args.v2a is None):
         parser.error("--contour predicted and both need --v2a, and --contour true has no use for it")
     return args
@@ -213,20 +208,19 @@ def main(args: argparse.Namespace) -> None:
             "predict_contour": make_contour_predictor(args, accelerator.device, config),
             "predictor": (args.v2a, settings),
         }
-    report, validation_report = DataReport(args.on_bad_data), DataReport(args.on_bad_data)
-    cache = open_data(args, accelerator, args.data, "train", config, report, **predictor)
-    dataset = SpeechDataset(cache, text, report, has_predictions)
+    reports = {"train": DataReport(args.on_bad_data)}
+    cache = open_data(args, accelerator, args.data, "train", config, reports["train"], **predictor)
+    dataset = SpeechDataset(cache, text, reports["train"], has_predictions)
     validate = None
     if args.validation_data is not None:
-        held_out = SpeechDataset(
-            open_data(args, accelerator, args.validation_data, "validation", config, validation_report, **predictor),
-            text,
-            validation_report,
-            has_predictions,
+        report = reports["validation"] = DataReport(args.on_bad_data)
+        validation_cache = open_data(
+            args, accelerator, args.validation_data, "validation", config, report, **predictor
         )
+        held_out = SpeechDataset(validation_cache, text, report, has_predictions)
         contour = "predicted_energy" if has_predictions else "energy"
         validate = InfillingValidation(held_out, args.num_validation_utterances, contour, vocoder)
-    write_data_report(args, accelerator, training=report, validation=validation_report)
+    write_data_report(args, accelerator, **reports)
     # The clips are encoded once; what made them takes no memory while training.
     predictor.clear()
 

@@ -49,6 +49,20 @@ def test_a_gate_is_loaded_as_it_was_saved(gate):
     assert loaded.licence == "apache-2.0"
 
 
+def test_a_gate_is_found_in_a_pipeline(gate, tmp_path):
+    shutil.copytree(gate, tmp_path / "gate", ignore=shutil.ignore_patterns("tokenizer*"))
+    shutil.copytree(gate, tmp_path / "gate_tokenizer", ignore=shutil.ignore_patterns("model*", "config.json"))
+    alone, inside = load_gate(gate), load_gate(tmp_path)
+
+    weights = inside.network.state_dict()
+    assert all(torch.equal(weights[name], tensor) for name, tensor in alone.network.state_dict().items())
+    assert inside.tokenizer("ab").input_ids == alone.tokenizer("ab").input_ids
+    assert inside.weights == tmp_path / "gate" / "model.safetensors"
+
+    shutil.rmtree(tmp_path / "gate_tokenizer")
+    assert "it lacks gate_tokenizer/tokenizer_config.json" in refused(tmp_path)
+
+
 @pytest.mark.parametrize("card", [None, "# Gate\n", "---\ntags: [a]\n---\nlicense: mit\n", "---\nlicense: [a\n---\n"])
 def test_a_licence_that_is_not_stated_is_unknown(spoilt, card):
     (spoilt / "README.md").unlink()

@@ -149,6 +149,20 @@ def test_it_says_how_it_was_made_and_how_to_use_and_cite_it(recipe):
     assert "{" not in text.split("## Citation")[0]
 
 
+def test_it_says_how_it_was_trained_and_scored(recipe):
+    section = card_of(recipe).text.split("## How it was trained and scored\n")[1].split("\n## ")[0]
+
+    data = {
+        "MMAudio": ["VGGSound", "AudioCaps", "Clotho", "WavCaps"],
+        "F5-TTS": ["Emilia"],
+        "DeepAudio-V1 speech": ["Emilia", "V2C-Animation"],
+        "DeepAudio-V1": ["VGGSound", "Emilia", "V2C-Animation"],
+    }
+    known = data[recipe.family.name] if recipe.is_published else ["whoever gave the converted file knows"]
+    assert [name for name in known if name not in section] == []
+    assert "none of them was measured again" in section
+
+
 @pytest.mark.parametrize("gate", [None, GATE], ids=["no gate", "gate"])
 def test_the_example_is_python(recipe, gate):
     example = card_of(recipe, gate=gate).text.split("```python\n")[1].split("```")[0]

@@ -1,6 +1,8 @@
 # Copyright 2026 The deepaudio-diffusers authors.
 # SPDX-License-Identifier: Apache-2.0
+import errno
 import hashlib
+import resource
 from fractions import Fraction
 from pathlib import Path
 
@@ -281,6 +283,20 @@ def test_wrong_arguments_are_named(tmp_path, arguments, message):
 def test_a_missing_folder_is_named(tmp_path):
     with pytest.raises(MediaError, match=r"'sound\.wav' cannot be written into the folder 'missing'"):
         write_audio(tmp_path / "missing" / "sound.wav", noise(100), 16_000)
+
+
+def test_the_reason_for_not_writing_is_told(tmp_path):
+    usual = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, usual[1]))
+    try:
+        with pytest.raises(
+            MediaError, match=r"'sound\.wav' cannot be written \(File too large\); check the folder"
+        ) as info:
+            write_audio(tmp_path / "sound.wav", noise(100_000), 48_000)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, usual)
+    assert info.value.__cause__.errno == errno.EFBIG
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("audio", [np.array([0.0, np.nan]), np.array([np.inf, 0.5]), np.zeros(100), np.full(9, 1e-6)])

@@ -22,7 +22,11 @@ from deepaudio_diffusers.conversion.mmaudio import (
     map_mmaudio_transformer_state_dict,
 )
 from deepaudio_diffusers.errors import CheckpointError, InputError
-from deepaudio_diffusers.models.transformer_mmaudio import MMAudioConditions, MMAudioTransformer1DModel
+from deepaudio_diffusers.models.transformer_mmaudio import (
+    MMAudioConditions,
+    MMAudioTransformer1DModel,
+    _sync_tokens_of_latents,
+)
 from deepaudio_diffusers.schedulers import FlowMatchGridEulerScheduler, flow_time, model_output_from_velocity
 from tests.golden import FIXTURES, load_golden, relative_error, weights_of
 
@@ -369,6 +373,17 @@ class TestForward:
     def test_shapes_are_checked(self, model, inputs, change, message):
         with pytest.raises(InputError, match=message):
             model(**(inputs | change))
+
+    def test_sync_tokens_with_edges_stay_at_their_frames(self):
+        # 3.84 s: 96 frames, of which tokens stand for the fifth to the fifth from last, and 120 latents.
+        index = _sync_tokens_of_latents(120, 88, 4, torch.device("cpu"))
+        frame_of_latent = ((torch.arange(120) + 0.5) / 31.25 * 25).floor()
+        assert index.equal((frame_of_latent.long() - 4).clamp(0, 87))
+
+    def test_sync_edge_tokens_reach_the_network(self, model, inputs):
+        with_edges = MMAudioTransformer1DModel.from_config(model.config, sync_edge_tokens=4)
+        with_edges.load_state_dict(model.state_dict())
+        assert not torch.equal(with_edges.eval()(**inputs).sample, model(**inputs).sample)
 
     def test_config_is_checked(self):
         with pytest.raises(InputError, match=r"`hidden_size` \(30\)"):

@@ -440,6 +440,19 @@ class TestMissingInputs:
         with pytest.raises(InputError, match="`instruction` needs the `gate`"):
             pipe(instruction="Dub it.", **inputs)
 
+    @pytest.mark.parametrize(
+        ("instruction", "message"),
+        [
+            ("", "in a few words"),
+            (" \n", "in a few words"),
+            (7, "expected a string"),
+            ("dub " * 600, "reads 512 at most"),
+        ],
+    )
+    def test_an_instruction_that_says_nothing_or_too_much(self, shared_pipe, inputs, instruction, message):
+        with pytest.raises(InputError, match=f"`instruction` .*{message}"):
+            shared_pipe(instruction=instruction, **inputs)
+
 
 class TestBatches:
     @pytest.mark.parametrize("task", ["video_to_speech", "soundtrack"])

@@ -57,6 +57,12 @@ def write_shard(path: Path, samples: list[dict[str, bytes]]) -> None:
                 archive.addfile(member, io.BytesIO(content))
 
 
+def write_damaged_shard(path: Path) -> None:
+    """A shard that ends within the first file of its first sample."""
+    write_shard(path, [tone_sample(0)])
+    path.write_bytes(path.read_bytes()[:1000])
+
+
 def tone_sample(seed: int) -> dict[str, bytes]:
     """A whole clip as the files of a sample."""
     name = list(PITCHES_IN_HZ)[seed % 2]

@@ -9,10 +9,11 @@ import tarfile
 import pytest
 
 from deepaudio_diffusers import InputError
-from deepaudio_diffusers.training.data import DataReport, read_samples
+from deepaudio_diffusers.training.data import DataReport, count_samples, read_samples
 
 
 def write_shard(path, files: dict[str, bytes]):
+    path.parent.mkdir(exist_ok=True)
     with tarfile.open(path, "w") as archive:
         for name, content in files.items():
             member = tarfile.TarInfo(name)
@@ -44,6 +45,19 @@ def test_shards(tmp_path):
     assert (a.key, a.video, a.audio, a.files["speech.wav"], a.metadata["prompt"]) == ("a", b"va", b"sa", b"sp", "a")
     assert (b.video, b.audio, b.metadata) == (None, b"sb", {})
     assert c.metadata["speaker"] == "rms"
+
+
+def test_samples_are_counted_before_they_are_read(tmp_path):
+    write_shard(
+        tmp_path / "shards" / "x-000000.tar", {"a.wav": b"s", "a.speech.wav": b"s", "a.json": b"{}", "b.wav": b"s"}
+    )
+    write_shard(tmp_path / "shards" / "x-000001.tar", {"c.wav": bytes(5000)})
+    assert count_samples(tmp_path / "shards") == 3
+    (tmp_path / "shards" / "x-000001.tar").write_bytes(b"no archive")
+    assert count_samples(tmp_path / "shards") == 2
+    (tmp_path / "metadata.jsonl").write_text('{"file_name": "a.wav"}\n{"file_name": "b.wav"}\n')
+    assert count_samples(tmp_path) == 2
+    assert count_samples("someone/data") is None
 
 
 def test_what_is_wrong_is_counted(tmp_path):

@@ -201,7 +201,7 @@ class TestWhatIsMissing:
         without_prompt = with_metadata(samples[0], key="x")
         without_video = {"wav": samples[1]["wav"], "json": samples[1]["json"]}
         dataset = FeatureDataset(cache_of(extractor, tmp_path, [without_prompt, without_video]))
-        assert dataset.count_peculiarities() == {"num_without_prompt": 1, "num_without_video": 1}
+        assert dataset.count_peculiarities() == {"without a prompt": 1, "without pictures": 1}
         assert [bool(dataset[index]["has_video"]) for index in range(2)] == [True, False]
         assert not dataset[1]["clip_features"].any()
         torch.testing.assert_close(dataset[0]["text_features"], encode_empty_prompt(extractor.folders), **TOLERANCE)

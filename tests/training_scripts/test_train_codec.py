@@ -10,9 +10,9 @@ import pytest
 import torch
 from accelerate import init_empty_weights
 
-from deepaudio_diffusers import MMAudioMelVAE, VocosVocoder
+from deepaudio_diffusers import InputError, MMAudioMelVAE, VocosVocoder
 from deepaudio_diffusers.processing.audio import read_waveform
-from tests.training.sounding_clips import tone_clip, wav_of, write_shard
+from tests.training.sounding_clips import tone_clip, wav_of, write_damaged_shard, write_shard
 
 
 SCRIPT = Path(__file__).parents[2] / "training_scripts" / "train_codec.py"
@@ -21,10 +21,17 @@ NETWORKS = {"vae": MMAudioMelVAE, "vocoder": VocosVocoder}
 
 @pytest.fixture(scope="module")
 def sounds(tmp_path_factory):
-    """A folder with four sounds of 2.56 s, and one that is too short."""
+    """A folder with four sounds of 2.56 s, and what cannot be used."""
     folder = tmp_path_factory.mktemp("sounds")
     waveforms = [np.tile(tone_clip(seed, ("low", "high")[seed % 2])[1], 2) for seed in range(4)]
-    write_shard(folder / "a.tar", [{"wav": wav_of(waveform)} for waveform in [*waveforms, waveforms[0][:9000]]])
+    bad = [
+        {"wav": wav_of(waveforms[0][:9000])},
+        {"wav": wav_of(0 * waveforms[0])},
+        {"wav": b"no sound"},
+        {"json": b"{}"},
+    ]
+    write_shard(folder / "a.tar", [*({"wav": wav_of(waveform)} for waveform in waveforms), *bad])
+    write_damaged_shard(folder / "b.tar")
     return folder
 
 
@@ -43,7 +50,15 @@ def test_training_ends_with_a_network_that_has_learnt(part, sounds, tmp_path):
     before, after = (line["validation/mel_l1_log10"] for line in log if "validation/mel_l1_log10" in line)
     assert after < before
     report = json.loads((tmp_path / "data_report.json").read_text())
-    assert report["train"]["used"] == 4 and list(report["train"]["reasons"].values()) == [1]
+    assert report["train"]["used"] == 4
+    assert report["train"]["reasons"] == {
+        f"shorter than {30_720 if part == 'vae' else 16_384} samples at 16000 Hz": 1,
+        "its sound is digital silence": 1,
+        "its sound cannot be read": 1,
+        "it has no sound": 1,
+        "the shard is damaged; what comes after the damage is lost": 1,
+    }
+    assert report["validation"] == report["train"]
     network = NETWORKS[part].from_pretrained(tmp_path, subfolder=part)
     assert network.config.sampling_rate == 16_000 if part == "vocoder" else network.config.sample_rate == 16_000
     assert f"{NETWORKS[part].__name__}.from_pretrained" in (tmp_path / part / "README.md").read_text()
@@ -58,6 +73,11 @@ def test_training_ends_with_a_network_that_has_learnt(part, sounds, tmp_path):
     further = NETWORKS[part].from_pretrained(tmp_path / "further", subfolder=part)
     for name, tensor in network.state_dict().items():
         torch.testing.assert_close(further.state_dict()[name], tensor, atol=0.01, rtol=0.05)
+
+
+def test_bad_data_end_the_work_if_asked_to(sounds, tmp_path):
+    with pytest.raises(InputError, match=r"the shard is damaged.*--on_bad_data skip"):
+        train("vae", sounds, tmp_path, "--on_bad_data", "error")
 
 
 def test_a_resumed_training_gives_the_same_weights(sounds, tmp_path):

@@ -10,9 +10,9 @@ import pytest
 import torch
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from deepaudio_diffusers import CLIPFrameEncoder, ConvVideoEncoder, SynchformerVideoEncoder
+from deepaudio_diffusers import CLIPFrameEncoder, ConvVideoEncoder, InputError, SynchformerVideoEncoder
 from deepaudio_diffusers.training.encoders import EncoderHeads
-from tests.training.sounding_clips import tone_sample, write_shard
+from tests.training.sounding_clips import tone_sample, wav_of, write_damaged_shard, write_shard
 
 
 SCRIPT = Path(__file__).parents[2] / "training_scripts" / "train_encoders.py"
@@ -20,10 +20,19 @@ SCRIPT = Path(__file__).parents[2] / "training_scripts" / "train_encoders.py"
 
 @pytest.fixture(scope="module")
 def clips(tmp_path_factory):
-    """A folder with four clips, and one without sound."""
+    """A folder with four clips, and what cannot be used."""
     folder = tmp_path_factory.mktemp("clips")
     samples = [tone_sample(seed) for seed in range(4)]
-    write_shard(folder / "a.tar", [*samples, {"mp4": samples[0]["mp4"]}])
+    good = samples[0]
+    bad = [
+        {"mp4": good["mp4"]},
+        {"wav": good["wav"]},
+        good | {"mp4": b"no pictures"},
+        good | {"wav": wav_of(np.zeros(20_480))},
+        good | {"wav": wav_of(np.full(8000, 0.5))},
+    ]
+    write_shard(folder / "a.tar", [*samples, *bad])
+    write_damaged_shard(folder / "b.tar")
     return folder
 
 
@@ -57,7 +66,15 @@ def test_training_ends_with_components_of_a_pipeline(trained):
     assert all(np.isfinite(value) for line in log for value in line.values())
     assert [line["step"] for line in log if "validation/energy_r" in line] == [0, 4]
     report = json.loads((trained / "data_report.json").read_text())
-    assert report["train"]["used"] == 4 and list(report["train"]["reasons"].values()) == [1]
+    assert report["train"]["used"] == 4
+    assert report["train"]["reasons"] == {
+        "its sound cannot be read": 1,
+        "it has no pictures": 1,
+        "its pictures cannot be used": 1,
+        "its sound is digital silence": 1,
+        "its sound is shorter than 0.64 s": 1,
+        "the shard is damaged; what comes after the damage is lost": 1,
+    }
     assert len(list((trained / "validation" / "step-000004").glob("*.png"))) == 4
     tokenizer = CLIPTokenizer.from_pretrained(trained, subfolder="tokenizer")
     assert tokenizer.model_max_length == 32
@@ -65,6 +82,11 @@ def test_training_ends_with_components_of_a_pipeline(trained):
     inputs = tokenizer(["a low tone"], padding="max_length", return_tensors="pt")
     assert text_encoder(inputs.input_ids).last_hidden_state.shape == (1, 32, 128)
     assert (trained / "README.md").read_text().startswith("---\nlibrary_name")
+
+
+def test_bad_data_end_the_work_if_asked_to(clips, tmp_path):
+    with pytest.raises(InputError, match=r"the shard is damaged.*--on_bad_data skip"):
+        train(clips, tmp_path, "--on_bad_data", "error")
 
 
 def test_a_resumed_training_gives_the_same_weights(clips, trained, tmp_path):

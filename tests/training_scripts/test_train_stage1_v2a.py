@@ -4,6 +4,12 @@
 
 import importlib.util
 import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +31,7 @@ from tests.training.feature_components import (
     TRANSFORMER_CONFIG,
     write_components,
 )
-from tests.training.sounding_clips import tone_sample, write_tone_clips
+from tests.training.sounding_clips import tone_sample, wav_of, write_damaged_shard, write_shard, write_tone_clips
 
 
 SCRIPT = Path(__file__).parents[2] / "training_scripts" / "train_stage1_v2a.py"
@@ -49,25 +55,25 @@ def folder(tmp_path_factory):
     return folder
 
 
-def run(script, folder, output_dir, *arguments, scratch=True):
-    """Run the script, from scratch or with the network that `arguments` name."""
+def make_arguments(folder, output_dir, *arguments, scratch=True):
+    """Arguments of a training from scratch, or with the network that `arguments` name."""
     start = [f"--components={folder / 'components'}", f"--transformer_config={folder / 'transformer.json'}"]
-    script.main(
-        script.parse_args(
-            [
-                "--preset=tiny",
-                f"--data={folder / 'clips'}",
-                f"--cache_dir={folder / 'features'}",
-                f"--output_dir={output_dir}",
-                f"--clip_length_in_s={CLIP_LENGTH_IN_S}",
-                "--mixed_precision=no",
-                "--train_batch_size=2",
-                "--lr_warmup_steps=1",
-                *(start if scratch else []),
-                *arguments,
-            ]
-        )
-    )
+    return [
+        "--preset=tiny",
+        f"--data={folder / 'clips'}",
+        f"--cache_dir={folder / 'features'}",
+        f"--output_dir={output_dir}",
+        f"--clip_length_in_s={CLIP_LENGTH_IN_S}",
+        "--mixed_precision=no",
+        "--train_batch_size=2",
+        "--lr_warmup_steps=1",
+        *(start if scratch else []),
+        *arguments,
+    ]
+
+
+def run(script, folder, output_dir, *arguments, scratch=True):
+    script.main(script.parse_args(make_arguments(folder, output_dir, *arguments, scratch=scratch)))
 
 
 def transformer_of(folder):
@@ -121,7 +127,7 @@ class TestFromScratch:
     def test_data_is_reported(self, undisturbed):
         report = json.loads((undisturbed / "data_report.json").read_text())
         assert (report["train"]["used"], report["validation"]["used"]) == (6, 2)
-        assert report["train"]["num_without_prompt"] == report["train"]["num_without_video"] == 0
+        assert report["train"]["remarks"] == {"without a prompt": 0, "without pictures": 0}
 
     def test_a_killed_training_goes_on_to_the_same_weights(self, undisturbed, script, folder, tmp_path):
         (tmp_path / "checkpoint-2").symlink_to(undisturbed / "checkpoint-2")
@@ -129,9 +135,63 @@ class TestFromScratch:
         expected = transformer_of(undisturbed).state_dict()
         assert all(torch.equal(value, expected[name]) for name, value in transformer_of(tmp_path).state_dict().items())
 
+    def test_killed_at_a_random_step_it_goes_on_to_the_same_weights(self, script, folder, tmp_path):
+        steps = ["--max_train_steps=100", "--checkpointing_steps=7", "--no-save_pipeline"]
+        run(script, folder, tmp_path / "undisturbed", *steps)
+        killed = tmp_path / "killed"
+        num_steps = random.randrange(8, 60)
+        process = subprocess.Popen([sys.executable, SCRIPT, *make_arguments(folder, killed, *steps)])
+        log = killed / "train_log.jsonl"
+        while process.poll() is None and not (log.is_file() and log.read_bytes().count(b"\n") >= num_steps):
+            time.sleep(0.01)
+        os.kill(process.pid, signal.SIGKILL)
+        assert process.wait() == -signal.SIGKILL
+        run(script, folder, killed, *steps, "--resume_from_checkpoint=latest")
+        expected = transformer_of(tmp_path / "undisturbed").state_dict()
+        assert all(torch.equal(value, expected[name]) for name, value in transformer_of(killed).state_dict().items())
+        entries = [json.loads(line) for line in log.read_text().splitlines()]
+        assert [entry["step"] for entry in entries] == list(range(1, 101))
+
     def test_precompute_stops_before_training(self, undisturbed, script, folder, tmp_path):
         run(script, folder, tmp_path, "--precompute")
         assert [path.name for path in tmp_path.iterdir()] == ["data_report.json"]
+
+
+class TestBadData:
+    @pytest.fixture
+    def bad(self, tmp_path):
+        good = tone_sample(0)
+        samples = [
+            good,
+            good | {"json": b"{}"},
+            {"mp4": good["mp4"], "json": good["json"]},
+            good | {"wav": wav_of(np.zeros(20_480))},
+            good | {"wav": wav_of(np.full(8000, 0.5))},
+            good | {"mp4": b"no pictures"},
+        ]
+        write_shard(tmp_path / "bad" / "a.tar", samples)
+        write_damaged_shard(tmp_path / "bad" / "b.tar")
+        return [f"--data={tmp_path / 'bad'}", f"--cache_dir={tmp_path / 'features'}", "--precompute"]
+
+    def test_it_is_counted_and_reported(self, script, folder, bad, tmp_path, capsys):
+        run(script, folder, tmp_path / "out", *bad)
+        report = json.loads((tmp_path / "out" / "data_report.json").read_text())["train"]
+        assert report["used"] == 2
+        assert report["remarks"] == {"without a prompt": 1, "without pictures": 0}
+        assert report["reasons"] == {
+            "it has no sound": 1,
+            "its sound is silent": 1,
+            "its sound is shorter than the clip length": 1,
+            "its pictures cannot be read": 1,
+            "the shard is damaged; what comes after the damage is lost": 1,
+        }
+        assert "2 samples used, 5 left out" in capsys.readouterr().out
+
+    def test_it_ends_the_work_if_asked_to(self, script, folder, bad, tmp_path):
+        # Samples are read before any is encoded, so that the damaged shard would come first.
+        (tmp_path / "bad" / "b.tar").unlink()
+        with pytest.raises(InputError, match="'clip-002' cannot be used: it has no sound"):
+            run(script, folder, tmp_path / "out", *bad, "--on_bad_data=error")
 
 
 class TestFineTuning:
@@ -231,7 +291,7 @@ class TestArguments:
         args = script.parse_args(["--components=c", "--data=d", "--output_dir=folder/o"])
         assert (args.train_batch_size, args.max_train_steps, args.learning_rate) == (512, 300_000, 1e-4)
         assert (args.lr_scheduler, args.lr_decay_steps) == ("multistep", [240_000, 270_000])
-        assert (args.clip_length_in_s, args.peak_level, args.mixed_precision) == (8.0, 0.95, "no")
+        assert (args.clip_length_in_s, args.peak_level, args.mixed_precision) == (8.0, 0.95, None)
         assert args.cache_dir == Path("folder/o-features")
 
     def test_the_preset_changes_defaults_but_not_what_is_given(self, script):

@@ -2,8 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """`training_scripts/train_stage2_tts.py` trains speech networks that load where the pipeline looks for them."""
 
+import json
 import math
 
+import numpy as np
 import pytest
 import torch
 
@@ -17,7 +19,8 @@ from deepaudio_diffusers import (
 from deepaudio_diffusers.errors import InputError
 from deepaudio_diffusers.processing.tokenization_phones import PhoneTokenizer
 from tests.golden import FIXTURES
-from tests.training.timed_speech import write_lexicon, write_speech
+from tests.training.sounding_clips import wav_of, write_damaged_shard, write_shard
+from tests.training.timed_speech import speech_sample, write_lexicon, write_speech
 from tests.training_scripts.speech_folders import load_script, losses_in, small_network, write_network
 
 
@@ -28,7 +31,19 @@ def script():
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    return write_speech(tmp_path_factory.mktemp("data"), num_utterances=8)
+    """Eight utterances, and what cannot be used."""
+    folder = write_speech(tmp_path_factory.mktemp("data"), num_utterances=8)
+    good = speech_sample(0)
+    bad = [
+        speech_sample(0, transcript=" "),
+        {"json": good["json"]},
+        good | {"wav": b"no sound"},
+        good | {"wav": wav_of(np.zeros(8000))},
+        good | {"wav": wav_of(np.full(2000, 0.5))},
+    ]
+    write_shard(folder / "x-bad.tar", bad)
+    write_damaged_shard(folder / "y-damaged.tar")
+    return folder
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +102,25 @@ def test_losses_are_numbers_and_validation_leaves_a_picture(undisturbed):
     assert len(losses) == 4
     assert all(math.isfinite(loss) for loss in losses)
     assert (undisturbed / "validation" / "step-000004" / "spectrograms.png").is_file()
-    assert (undisturbed / "data_report.json").is_file()
+
+
+def test_bad_data_are_counted(undisturbed):
+    report = json.loads((undisturbed / "data_report.json").read_text(encoding="utf-8"))
+    assert report["train"]["used"] == 8
+    assert report["train"]["reasons"] == {
+        "it has no transcript": 1,
+        "it has no sound": 1,
+        "its sound cannot be read": 1,
+        "it is silent": 1,
+        "it is too short": 1,
+        "the shard is damaged; what comes after the damage is lost": 1,
+    }
+    assert report["validation"] == report["train"]
+
+
+def test_bad_data_end_the_work_if_asked_to(script, data, network, tmp_path):
+    with pytest.raises(InputError, match=r"the shard is damaged.*--on_bad_data skip"):
+        run(script, data, tmp_path, f"--pretrained={network}", *TIMINGS, "--on_bad_data=error")
 
 
 def test_broken_off_and_resumed_gives_the_same_weights(script, data, network, undisturbed, tmp_path):

@@ -94,8 +94,8 @@ def test_contours_that_stage_1_predicts(script, tmp_path):
     assert energies.min() >= 0
     assert energies.max() == 1
     report = json.loads((output_dir / "data_report.json").read_text(encoding="utf-8"))
-    assert report["training"]["used"] == 2
-    assert report["training"]["reasons"] == {"it has no transcript": 1}
+    assert report["train"]["used"] == 2
+    assert report["train"]["reasons"] == {"it has no transcript": 1}
     assert (output_dir / "validation" / "step-000001" / "spectrograms.png").is_file()
 
 

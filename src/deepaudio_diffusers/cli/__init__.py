@@ -3,7 +3,7 @@
 """The command `deepaudio`, one module a command: `add_command` says what it takes, `run` does it.
 
 Exit codes: 0 when done, 1 when something is wrong with the files or the connection (one message on stderr, no
-traceback), 2 when the command line is.
+traceback), 2 when the command line is, 130 when interrupted from the keyboard. What `run` returns is another one.
 """
 
 import argparse
@@ -12,7 +12,11 @@ import sys
 from importlib.metadata import version
 
 from ..errors import DeepAudioError
-from . import convert, evaluate, make_world
+from . import convert, doctor, evaluate, generate, make_world, train
+
+
+COMMANDS = (generate, convert, train, evaluate, make_world, doctor)
+INTERRUPTED = 130
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -22,7 +26,7 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--version", action="version", version=f"deepaudio-diffusers {version('deepaudio-diffusers')}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for command in (convert, evaluate, make_world):
+    for command in COMMANDS:
         command.add_command(commands)
 
     options = parser.parse_args(arguments)
@@ -32,10 +36,12 @@ def main(arguments: list[str] | None = None) -> int:
     logger.setLevel(logging.INFO)
     logger.addHandler(progress)
     try:
-        options.run(options)
+        return options.run(options) or 0
     except (DeepAudioError, OSError) as error:
         print(f"deepaudio: error: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("deepaudio: interrupted", file=sys.stderr)
+        return INTERRUPTED
     finally:
         logger.removeHandler(progress)
-    return 0

@@ -42,7 +42,8 @@ def load_gate(folder: str | Path) -> Gate:
     """Load a gate, and find out whether it is one that [`DeepAudioPipeline`] can use.
 
     Args:
-        folder (`str` or `Path`): What `save_pretrained` of a `MoFGatingNetwork` and of its tokenizer have written.
+        folder (`str` or `Path`): What `save_pretrained` of a `MoFGatingNetwork` and of its tokenizer have written, or
+            a folder with the two in `gate` and `gate_tokenizer`: a pipeline, or the output of stage 3.
 
     Returns:
         `Gate`
@@ -57,12 +58,16 @@ def load_gate(folder: str | Path) -> Gate:
             f"`gate` is {str(folder)!r}, which is not a folder here; accepted is one with a "
             "MoFGatingNetwork and its tokenizer, saved there by `save_pretrained`."
         )
+    network_folder, tokenizer_folder = folder, folder
+    if (folder / "gate").is_dir():
+        network_folder, tokenizer_folder = folder / "gate", folder / "gate_tokenizer"
     # Without these, other files would be asked for, or new weights would be made up.
-    missing = [name for name in (_CONFIG, _WEIGHTS, _TOKENIZER) if not (folder / name).is_file()]
+    needed = (network_folder / _CONFIG, network_folder / _WEIGHTS, tokenizer_folder / _TOKENIZER)
+    missing = [path.relative_to(folder).as_posix() for path in needed if not path.is_file()]
     if missing:
         raise _refused(folder, f"it lacks {', '.join(missing)}")
     try:
-        model_type = json.loads((folder / _CONFIG).read_text(encoding="utf-8")).get("model_type")
+        model_type = json.loads((network_folder / _CONFIG).read_text(encoding="utf-8")).get("model_type")
     except (AttributeError, ValueError) as error:
         raise _refused(folder, f"{_CONFIG} cannot be read") from error
     if model_type != MoFGatingConfig.model_type:
@@ -70,7 +75,7 @@ def load_gate(folder: str | Path) -> Gate:
 
     try:
         network, report = MoFGatingNetwork.from_pretrained(
-            folder, dtype="auto", use_safetensors=True, local_files_only=True, output_loading_info=True
+            network_folder, dtype="auto", use_safetensors=True, local_files_only=True, output_loading_info=True
         )
     except _DAMAGE_ERRORS as error:
         raise _refused(folder, f"{_WEIGHTS} and {_CONFIG} do not make a network ({type(error).__name__})") from error
@@ -84,14 +89,14 @@ def load_gate(folder: str | Path) -> Gate:
     try:
         # With its configuration given, the one of the network beside it is not taken for its own.
         tokenizer = AutoTokenizer.from_pretrained(
-            folder, config=network.config, trust_remote_code=False, local_files_only=True
+            tokenizer_folder, config=network.config, trust_remote_code=False, local_files_only=True
         )
     except _DAMAGE_ERRORS as error:
         raise _refused(folder, f"its tokenizer cannot be read ({type(error).__name__})") from error
     num_embeddings = network.config.text_config.vocab_size
     if len(tokenizer) > num_embeddings:
         raise _refused(folder, f"its tokenizer has {len(tokenizer)} tokens, where the network knows {num_embeddings}")
-    return Gate(network, tokenizer, folder / _WEIGHTS, _stated_licence(folder / "README.md"))
+    return Gate(network, tokenizer, network_folder / _WEIGHTS, _stated_licence(folder / "README.md"))
 
 
 def _refused(folder: Path, reason: str) -> CheckpointError:

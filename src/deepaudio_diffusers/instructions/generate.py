@@ -14,18 +14,23 @@
   this but that") and `pairs.txt` (sound and voice) say how it is asked for.
 
 The words are common to all splits, except sentences to be spoken, topics, openings and closings. The templates are
-not: a written template is in the folder of its split, every other one belongs to a split by a hash of itself, so a new
+not: a written template is in the folder of its split, a composed one belongs to a split by a hash of itself, so a new
 line never moves an old one. Phrases without a slot are words, too ("lip sync", "TTS"), and are trained on.
+
+`templates/<language>/training/` has more phrases, frames and words, for training alone: adding to them leaves the
+validation and the test split as they are.
 """
 
 import hashlib
 import itertools
 import json
+import math
 import random
 import re
-from collections.abc import Iterator
-from functools import cache, cached_property
+from collections.abc import Iterator, Sequence
+from functools import cache, cached_property, lru_cache
 from pathlib import Path
+from typing import Any
 
 from ..models.gating_network import TASKS
 from . import LANGUAGES, SPLITS, Instruction
@@ -58,6 +63,7 @@ _KINDS = ("do", "thing", "bare", "state", "absence")
 _ADDITION_MARK = "+ "
 _CHOICE = re.compile(r"\[([^\[\]]*)\]")
 _SLOT = re.compile(r"\{(\w+)\}")
+_UNIT = re.compile(r"\{\w+\}|\S")
 _ROLE = re.compile(r"\{((?:sound_|voice_|other_)?(?:" + "|".join(_KINDS) + r"))\}")
 _SENTENCE_ENDS = tuple('.!?:"。!?:”')
 
@@ -89,8 +95,50 @@ def forms_of(template: str) -> Iterator[str]:
         yield comparable("".join(choice))
 
 
+def num_forms(template: str) -> int:
+    """How many forms [`forms_of`] gives, equal ones counted."""
+    return math.prod(choices.count("|") + 1 for choices in _CHOICE.findall(template))
+
+
 def _read_lines(*path: str) -> list[str]:
     return TEMPLATES.joinpath(*path).read_text(encoding="utf-8").splitlines()
+
+
+def _read_words(*path: str) -> dict[str, Any]:
+    return json.loads(TEMPLATES.joinpath(*path).read_text(encoding="utf-8"))
+
+
+def _units(form: str, language: str) -> list[str]:
+    """Slots, and the words of an English template or the characters of a Chinese one."""
+    return comparable(form).split() if language == "en" else _UNIT.findall(comparable(form))
+
+
+@cache
+def _slots_of_words(language: str) -> tuple[dict[tuple[str, ...], str], int]:
+    """The slot of each word that all splits have in common, and the number of units of the longest."""
+    slots: dict[tuple[str, ...], str] = {}
+    for slot, values in _read_words(language, "words.json")["shared"].items():
+        for value in values:
+            slots.setdefault(tuple(_units(value, language)), f"{{{slot}}}")
+    return slots, max(map(len, slots))
+
+
+@lru_cache(maxsize=100_000)
+def skeleton_of(form: str, language: str) -> tuple[str, ...]:
+    """`form` of a template with words in their slots' places: the same for "add rain" and for "{add} {noise}"."""
+    slots, longest = _slots_of_words(language)
+    skeleton, before = _units(form, language), None
+    # Words may have words in them.
+    while skeleton != before:
+        before, skeleton, start = skeleton, [], 0
+        while start < len(before):
+            for end in range(min(start + longest, len(before)), start, -1):
+                slot = slots.get(tuple(before[start:end]))
+                if slot is not None or end == start + 1:
+                    skeleton.append(slot or before[start])
+                    start = end
+                    break
+    return tuple(skeleton)
 
 
 def _literal(template: str) -> str:
@@ -113,7 +161,7 @@ class Grammar:
 
     def __init__(self, language: str, split: str):
         self.language, self.split = language, split
-        words = json.loads(TEMPLATES.joinpath(language, "words.json").read_text(encoding="utf-8"))
+        words = _read_words(language, "words.json")
         self.words: dict[str, list[str]] = words["shared"] | {
             slot: [value for value in values if split_of(f"{language}/{slot}/{value}") == split]
             for slot, values in words["by_split"].items()
@@ -199,15 +247,21 @@ class Grammar:
                     others.reverse()
                 case [kind]:
                     source = task
-            parts.append(generator.choice(self.phrases[source][kind]))
-            return parts[-1]
+            phrase, part = self.choose_part(self.phrases[source][kind], generator)
+            parts.append(part)
+            return phrase
 
         # Not every task has phrases of every kind in every split.
-        frame = generator.choice(frames)
-        while not self._can_fill(frame, task):
-            frame = generator.choice(frames)
+        frame, part = self.choose_part(frames, generator)
+        while not self._can_fill(part, task):
+            frame, part = self.choose_part(frames, generator)
         text = _ROLE.sub(phrase, frame)
-        return text, "+".join(name_of(part) for part in (frame, *parts))
+        return text, "+".join(name_of(each) for each in (part, *parts))
+
+    def choose_part(self, templates: Sequence[str], generator: random.Random) -> tuple[str, str]:
+        """One of `templates`, as it is to be used and as it is written."""
+        template = generator.choice(templates)
+        return template, template
 
     def _can_fill(self, frame: str, task: str) -> bool:
         sources = {"sound": ["video_to_audio"], "voice": ["video_to_speech"], "other": _OTHERS[task]}
@@ -254,15 +308,61 @@ class Grammar:
         return text.upper()
 
 
+class TrainingGrammar(Grammar):
+    """
+    The templates and words of one language to train on, with those that only training has.
+
+    Args:
+        language (`str`): One of [`LANGUAGES`].
+    """
+
+    def __init__(self, language: str):
+        super().__init__(language, "train")
+        self.held_out = held_out_skeletons(language)
+        for slot, values in _read_words(language, "training", "words.json").items():
+            self.words[slot] = self.words.get(slot, []) + values
+        for task, kinds in self.phrases.items():
+            for line in _read_lines(language, "training", "phrases", f"{task}.txt"):
+                kind, phrase = line.split(": ", 1)
+                kinds[kind].append(phrase)
+            for kind in kinds:
+                kinds[kind] = self._free(kinds[kind])
+            self.written[task] = self._free(self.written[task])
+        self.frames, self.contrasts, self.pairs = (
+            self._free(frames + _read_lines(language, "training", f"{name}.txt"))
+            for name, frames in (("frames", self.frames), ("contrasts", self.contrasts), ("pairs", self.pairs))
+        )
+
+    def _free(self, templates: list[str]) -> list[str]:
+        """Those of `templates` with a form that no held-out template has, the oftener the more forms they have."""
+        free = [template for template in templates if any(map(self._is_free, forms_of(template)))]
+        return [template for template in free for _ in range(1 + num_forms(template).bit_length() // 2)]
+
+    def _is_free(self, form: str) -> bool:
+        return is_word(form) or skeleton_of(form, self.language) not in self.held_out
+
+    def choose_part(self, templates: Sequence[str], generator: random.Random) -> tuple[str, str]:
+        """One of `templates` in a form that no held-out template has, and as it is written."""
+        while True:
+            template = generator.choice(templates)
+            form = self.choose(template, generator)
+            if self._is_free(form):
+                return form, template
+
+
 @cache
 def load_grammar(language: str, split: str) -> Grammar:
     """The [`Grammar`] of one language in one split."""
-    return Grammar(language, split)
+    return TrainingGrammar(language) if split == "train" else Grammar(language, split)
 
 
-def held_out_skeletons(language: str) -> set[str]:
-    """What only the templates of the validation and the test split may say, with slots."""
-    return set().union(*(load_grammar(language, split).skeletons for split in SPLITS if split != "train"))
+def held_out_skeletons(language: str) -> set[tuple[str, ...]]:
+    """What only the templates of the validation and the test split may say, with words in their slots' places."""
+    grammars = [load_grammar(language, split) for split in SPLITS if split != "train"]
+    forms = set().union(*(grammar.skeletons for grammar in grammars))
+    frames = [line for grammar in grammars for line in (*grammar.frames, *grammar.contrasts, *grammar.pairs)]
+    forms |= {form for line in frames if _literal(line) for form in forms_of(line)}
+    return {skeleton_of(form, language) for form in forms}
 
 
 def training_instructions(num: int, seed: int) -> Iterator[Instruction]:
@@ -276,27 +376,25 @@ def training_instructions(num: int, seed: int) -> Iterator[Instruction]:
         `Instruction`: None of them is one that a template of the other splits can say.
     """
     grammars = {language: load_grammar(language, "train") for language in LANGUAGES}
-    held_out = {language: held_out_skeletons(language) for language in LANGUAGES}
     for i in range(num):
         language = LANGUAGES[i % len(LANGUAGES)]
         task = TASKS[i // len(LANGUAGES) % len(TASKS)]
         grammar, generator = grammars[language], random.Random(f"{seed}/{i}")
-        template, parts = training_template(grammar, held_out[language], task, generator)
+        template, parts = training_template(grammar, task, generator)
         text = grammar.dress(grammar.fill(template, generator), task, generator)
         yield Instruction(text, task, language, parts)
 
 
-def training_template(grammar: Grammar, held_out: set[str], task: str, generator: random.Random) -> tuple[str, str]:
-    """A template for `task` without choices that is none of `held_out`, and the names of its parts."""
+def training_template(grammar: TrainingGrammar, task: str, generator: random.Random) -> tuple[str, str]:
+    """A template for `task` without choices that is no held-out one, and the names of its parts."""
     while True:
         if generator.random() < _SHARE_OF_WRITTEN:
-            template = generator.choice(grammar.written[task])
-            parts = f"written/{name_of(template)}"
+            template, part = grammar.choose_part(grammar.written[task], generator)
+            parts = f"written/{name_of(part)}"
         else:
             template, parts = grammar.compose(task, generator)
             parts = f"composed/{parts}"
-        template = grammar.choose(template, generator)
-        if comparable(template) not in held_out:
+        if skeleton_of(template, grammar.language) not in grammar.held_out:
             return template, parts
 
 

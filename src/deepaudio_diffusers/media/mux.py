@@ -682,8 +682,11 @@ def _writing(
     partial: Path, path: str | os.PathLike, format_name: str, sampling_rate: int
 ) -> Iterator[OutputContainer]:
     """A container at `partial` for the file `path`; what goes wrong with writing is a `MediaError`."""
-    # Without this, mp4 and its kin tell only to the millisecond where the sound ends.
-    options = {"movie_timescale": str(sampling_rate)} if format_name in FORMATS_WITH_EDIT_LIST else {}
+    # Without this, Matroska numbers its tracks at random, and no two files are the same.
+    options = {"fflags": "+bitexact"}
+    if format_name in FORMATS_WITH_EDIT_LIST:
+        # Without this, mp4 and its kin tell only to the millisecond where the sound ends.
+        options["movie_timescale"] = str(sampling_rate)
     try:
         # A file of our own, because PyAV leaves its own open when a header cannot be written.
         with open(partial, "wb") as file:
@@ -701,9 +704,11 @@ def _writing(
             # On the disk before the name points to it, so that a power cut leaves the old file or the new one.
             os.fsync(file.fileno())
     except (av.error.FFmpegError, OSError) as error:
+        # PyAV wraps what goes wrong with a file that it did not open itself.
+        cause = error.__context__ if isinstance(error, av.error.PyAVCallbackError) else error
         raise MediaError(
-            f"{printable(Path(path).name)} cannot be written ({error.strerror}); check the folder and its space."
-        ) from error
+            f"{printable(Path(path).name)} cannot be written ({cause.strerror}); check the folder and its space."
+        ) from cause
 
 
 @contextmanager

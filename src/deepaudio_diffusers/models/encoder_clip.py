@@ -73,6 +73,9 @@ class CLIPFrameEncoder(CLIPVisionModelWithProjection):
 
     For frames whose size is no multiple of the patch size, set `image_size` of the configuration to the frame size:
     the patch grid then leaves out the last rows and columns, as in MMAudio (384 pixels, 27 x 27 patches of 14 pixels).
+
+    Args:
+        config (`CLIPVisionConfig`): Sizes of the network.
     """
 
     _no_split_modules = [*CLIPVisionModelWithProjection._no_split_modules, "CLIPClassTokenEncoderLayer"]

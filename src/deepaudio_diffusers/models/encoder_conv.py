@@ -69,6 +69,9 @@ class ConvVideoEncoder(ModelMixin, ConfigMixin):
         temporal_dilations (`tuple[int, ...]`, defaults to `(1, 2, 1, 3)`): Their dilations.
         image_size (`int`, defaults to 48): Height and width of the frames in pixels.
         num_frames (`int`, defaults to 16): Number of frames of a segment.
+
+    Raises:
+        InputError: When `image_size` is not what the convolutions reduce to their grid of places.
     """
 
     @register_to_config

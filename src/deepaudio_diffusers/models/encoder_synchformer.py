@@ -211,6 +211,9 @@ class SynchformerVideoEncoder(ModelMixin, ConfigMixin, AttentionMixin):
         patch_size (`int`, defaults to 16): Height and width of a patch in pixels.
         tubelet_size (`int`, defaults to 2): Number of frames of a patch, that is, of a time step.
         num_frames (`int`, defaults to 16): Number of frames of a segment.
+
+    Raises:
+        InputError: When a size is no multiple of what divides it: heads, patches or tubelets.
     """
 
     _supports_gradient_checkpointing = True

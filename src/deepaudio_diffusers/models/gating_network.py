@@ -168,9 +168,15 @@ class MoFGatingNetwork(PreTrainedModel):
         return model.eval()
 
     def get_input_embeddings(self) -> nn.Module:
+        """The embedding of tokens of the text encoder."""
         return self.text_encoder.get_input_embeddings()
 
     def set_input_embeddings(self, value: nn.Module):
+        """Exchange the embedding of tokens of the text encoder.
+
+        Args:
+            value (`nn.Module`): Takes token ids to vectors of the encoder's width.
+        """
         self.text_encoder.set_input_embeddings(value)
 
     def forward(

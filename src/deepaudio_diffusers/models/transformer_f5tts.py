@@ -574,6 +574,9 @@ class F5TTSTransformer1DModel(
             **kwargs: See [`~diffusers.loaders.FromOriginalModelMixin.from_single_file`]. Entries of `original_config`
                 override what the shapes tell, and say what they do not: for the first generation
                 `{"text_mask_padding": False, "num_rotary_heads": 1}`.
+
+        Returns:
+            [`F5TTSTransformer1DModel`] with the weights of the file.
         """
         if kwargs.get("config") is None:
             kwargs.setdefault("original_config", {})

@@ -113,6 +113,18 @@ def _modulate(hidden_states: torch.Tensor, shift: torch.Tensor, scale: torch.Ten
     return hidden_states * (1 + scale) + shift
 
 
+def _sync_tokens_of_latents(
+    num_latents: int, num_sync_tokens: int, num_edge_tokens: int, device: torch.device
+) -> torch.Tensor:
+    """The index of the sync token that each latent belongs to, `(num_latents,)`.
+
+    `interpolate` itself decides how positions round.
+    """
+    index = torch.arange(-num_edge_tokens, num_sync_tokens + num_edge_tokens, dtype=torch.float32, device=device)
+    index = F.interpolate(index[None, None], size=num_latents, mode="nearest-exact")[0, 0].long()
+    return index.clamp(0, num_sync_tokens - 1)
+
+
 def _rotary_embedding(length: int, dim: int, position_scale: float, device: torch.device) -> tuple[torch.Tensor, ...]:
     """Cosines and sines of shape `(length, dim)` for adjacent pairs of channels, in float32.
 
@@ -519,6 +531,10 @@ class MMAudioTransformer1DModel(
         time_max_period (`float`, defaults to `1`): Longest period of the time features; 1 fits times in `[0, 1]`.
         latents_per_second (`float`, defaults to `44100 / 1024`): Rate of the latents. It only decides how many null
             tokens stand in for features that are not given.
+        sync_edge_tokens (`int`, defaults to `0`): Frames before the first and after the last sync token that no token
+            stands for. The published networks spread the tokens over the whole clip. Where each token belongs to one
+            frame, as [`ConvVideoEncoder`]'s to the central ones of overlapping segments, that would move them by up to
+            160 ms; with 4 each stays at its frame, and the first and the last one also serve the frames beyond.
 
     Raises:
         InputError: When `hidden_size` is not divisible by `num_attention_heads` into an even head size, or an
@@ -568,6 +584,7 @@ class MMAudioTransformer1DModel(
         time_embed_channels: int = 896,
         time_max_period: float = 1,
         latents_per_second: float = 44100 / 1024,
+        sync_edge_tokens: int = 0,
     ) -> None:
         super().__init__()
         if hidden_size % (2 * num_attention_heads) != 0:
@@ -635,6 +652,9 @@ class MMAudioTransformer1DModel(
                 address on the Hub, or the state dict itself.
             **kwargs: See [`~diffusers.loaders.FromOriginalModelMixin.from_single_file`]. Entries of `original_config`
                 override what the shapes tell.
+
+        Returns:
+            [`MMAudioTransformer1DModel`] with the weights of the file.
         """
         if kwargs.get("config") is None:
             kwargs.setdefault("original_config", {})
@@ -651,12 +671,26 @@ class MMAudioTransformer1DModel(
 
     @apply_forward_hook
     def normalize_latents(self, latents: torch.Tensor) -> torch.Tensor:
-        """VAE latents of shape `(batch_size, num_latents, latent_channels)` to the unit scale the network works at."""
+        """VAE latents to the unit scale the network works at.
+
+        Args:
+            latents (`torch.Tensor` of shape `(batch_size, num_latents, latent_channels)`): As the VAE encodes them.
+
+        Returns:
+            `torch.Tensor` of the same shape.
+        """
         return self.latent_statistics(latents, inverse=False)
 
     @apply_forward_hook
     def denormalize_latents(self, latents: torch.Tensor) -> torch.Tensor:
-        """Undo `normalize_latents`."""
+        """Undo `normalize_latents`.
+
+        Args:
+            latents (`torch.Tensor` of shape `(batch_size, num_latents, latent_channels)`): At the unit scale.
+
+        Returns:
+            `torch.Tensor` of the same shape, for the VAE to decode.
+        """
         return self.latent_statistics(latents, inverse=True)
 
     @apply_forward_hook
@@ -826,9 +860,7 @@ class MMAudioTransformer1DModel(
         device = hidden_states.device
         latent_rotary_emb = _rotary_embedding(num_latents, head_dim, 1.0, device)
         clip_rotary_emb = _rotary_embedding(num_clip_tokens, head_dim, num_latents / num_clip_tokens, device)
-        # Which Synchformer token each latent belongs to; `interpolate` itself decides how positions round.
-        sync_index = torch.arange(num_sync_tokens, dtype=torch.float32, device=device)[None, None]
-        sync_index = F.interpolate(sync_index, size=num_latents, mode="nearest-exact")[0, 0].long()
+        sync_index = _sync_tokens_of_latents(num_latents, num_sync_tokens, self.config.sync_edge_tokens, device)
 
         # 3. Transformer blocks.
         encoder_hidden_states = torch.cat([conditions.clip_states, conditions.text_states], dim=1)

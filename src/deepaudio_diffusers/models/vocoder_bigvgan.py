@@ -151,6 +151,9 @@ class BigVGANVocoder(ModelMixin, ConfigMixin):
             Whether the waveform is kept in `[-1, 1]` by tanh, as in the first version, or clamped, as in the second.
         use_bias_at_final (`bool`, defaults to `True`):
             Whether the last convolution has a bias, as in the first version.
+
+    Raises:
+        InputError: When lists that belong together differ in length.
     """
 
     _no_split_modules = ["BigVGANResidualBlock"]

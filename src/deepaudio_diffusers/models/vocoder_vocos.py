@@ -76,6 +76,9 @@ class VocosVocoder(ModelMixin, ConfigMixin):
             become `(T - 1) * hop_length` samples, or half a hop before and after, so that they become
             `T * hop_length` samples.
         sampling_rate (`int`, defaults to 24000): Samples per second of the waveform.
+
+    Raises:
+        InputError: When `padding` is unknown, or `n_fft` and `hop_length` do not fit together.
     """
 
     _no_split_modules = ["VocosBlock"]

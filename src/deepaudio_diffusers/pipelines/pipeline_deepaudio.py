@@ -229,7 +229,11 @@ class DeepAudioPipeline(DiffusionPipeline):
         return getattr(self, "_progress_bar_config", {})
 
     def set_progress_bar_config(self, **kwargs: Any) -> None:
-        """Arguments for the progress bars of both halves; see [`~DiffusionPipeline.set_progress_bar_config`]."""
+        """Configure the progress bars of both halves.
+
+        Args:
+            **kwargs: Of `tqdm`, `disable=True` for instance.
+        """
         super().set_progress_bar_config(**kwargs)
         for half in (self._video_to_audio, self._text_to_speech):
             if half is not None:
@@ -246,15 +250,19 @@ class DeepAudioPipeline(DiffusionPipeline):
             `dict[str, float]`: The probability of each task.
 
         Raises:
-            InputError: When the instruction is no text or empty, or the pipeline has no gate.
+            InputError: When the instruction is no text, empty or too long, or the pipeline has no gate.
         """
         if self.gate is None or self.gate_tokenizer is None:
             raise InputError("`instruction` needs the `gate` and `gate_tokenizer` of the pipeline; pass `task`.")
         if not isinstance(instruction, str) or not instruction.strip():
             raise InputError(f"`instruction` is {instruction!r}; say in a few words what you want, or pass `task`.")
-        inputs = self.gate_tokenizer(
-            instruction, return_tensors="pt", truncation=True, max_length=MAX_INSTRUCTION_TOKENS
-        )
+        inputs = self.gate_tokenizer(instruction, return_tensors="pt")
+        num_tokens = inputs.input_ids.shape[1]
+        if num_tokens > MAX_INSTRUCTION_TOKENS:
+            raise InputError(
+                f"`instruction` has {num_tokens} tokens, of which the gate reads {MAX_INSTRUCTION_TOKENS} at most; "
+                "say in a sentence or two what you want, or pass `task`. Words to be spoken belong into `transcript`."
+            )
         probabilities = self.gate(
             input_ids=inputs.input_ids.to(self._execution_device),
             attention_mask=inputs.attention_mask.to(self._execution_device),
@@ -324,6 +332,8 @@ class DeepAudioPipeline(DiffusionPipeline):
         output_type: str,
     ) -> None:
         """Refuse a call that lacks what its task needs, before any work is done.
+
+        The arguments are those of [`~DeepAudioPipeline.__call__`], and what `choose_task` made of them.
 
         Raises:
             InputError: Saying which task was chosen, how sure the gate was, and what is missing.

@@ -197,6 +197,8 @@ class TextToSpeechPipeline(DiffusionPipeline, TransformerLoraLoaderMixin):
     ) -> None:
         """Refuse arguments of sampling that do not fit, before any work is done.
 
+        The arguments are those of [`~TextToSpeechPipeline.__call__`], and how many waveforms there will be.
+
         Raises:
             InputError: Naming the argument, its value and the way out.
         """
@@ -325,6 +327,9 @@ class TextToSpeechPipeline(DiffusionPipeline, TransformerLoraLoaderMixin):
 
         The arguments are those of [`~TextToSpeechPipeline.__call__`].
 
+        Returns:
+            `list[VoicePrompt | dict[str, VoicePrompt]]`: One for each transcript; voices by name where several speak.
+
         Raises:
             MediaError: When a file cannot be read.
             InputError: When a recording does not serve, or voices and transcripts do not pair up.
@@ -355,6 +360,9 @@ class TextToSpeechPipeline(DiffusionPipeline, TransformerLoraLoaderMixin):
 
         Args:
             waveform (`torch.Tensor` of shape `(num_samples,)`): Speech at the sampling rate of the pipeline.
+
+        Returns:
+            `str`: What is said in it.
 
         Raises:
             InputError: When the pipeline has no speech recognizer, or it hears nothing.
@@ -524,9 +532,17 @@ class TextToSpeechPipeline(DiffusionPipeline, TransformerLoraLoaderMixin):
         return audio_length_in_s
 
     def prepare_latents(self, num_frames: list[int], generators: list[torch.Generator | None]) -> torch.Tensor:
-        """Noise of shape `(batch_size, longest, mel_channels)`, float32; zero beyond the frames of an item.
+        """Noise to begin from.
 
         Every item is drawn on its own, so that its noise does not depend on what else is in the batch.
+
+        Args:
+            num_frames (`list[int]`): Frames of each item.
+            generators (`list[torch.Generator | None]`): The seed of each item.
+
+        Returns:
+            `torch.Tensor` of shape `(batch_size, max(num_frames), mel_channels)`: float32, zero beyond the frames of
+            an item.
         """
         noise = [
             randn_tensor(
@@ -651,7 +667,13 @@ class TextToSpeechPipeline(DiffusionPipeline, TransformerLoraLoaderMixin):
         return [item[:count] for item, count in zip(completed, num_frames, strict=True)]
 
     def decode_latents(self, mel: torch.Tensor) -> torch.Tensor:
-        """A mel spectrogram of the network, `(num_frames, mel_channels)` -> a waveform `(num_samples,)`, float32.
+        """Turn a mel spectrogram into a waveform.
+
+        Args:
+            mel (`torch.Tensor` of shape `(num_frames, mel_channels)`): As the network makes it.
+
+        Returns:
+            `torch.Tensor` of shape `(num_samples,)`, float32.
 
         Raises:
             GenerationError: When the networks made NaN or infinity.

@@ -143,7 +143,13 @@ class VideoToAudioPipeline(DiffusionPipeline, TransformerLoraLoaderMixin):
         return self._interrupt
 
     def sequence_lengths(self, audio_length_in_s: float) -> MMAudioSequenceLengths:
-        """How many latents, tokens and samples `audio_length_in_s` seconds are.
+        """How many latents, tokens and samples a length is.
+
+        Args:
+            audio_length_in_s (`float`): Length in seconds.
+
+        Returns:
+            `MMAudioSequenceLengths`.
 
         Raises:
             InputError: Below 0.64 s, one segment of Synchformer.
@@ -171,6 +177,8 @@ class VideoToAudioPipeline(DiffusionPipeline, TransformerLoraLoaderMixin):
         callback_on_step_end_tensor_inputs: list[str],
     ) -> None:
         """Refuse arguments that do not fit, alone or together, before any work is done.
+
+        The arguments are those of [`~VideoToAudioPipeline.__call__`].
 
         Raises:
             InputError: Naming the argument, its value and the way out.
@@ -268,6 +276,7 @@ class VideoToAudioPipeline(DiffusionPipeline, TransformerLoraLoaderMixin):
                 f"`callback_on_step_end_tensor_inputs` has {unknown}; accepted are {self._callback_tensor_inputs}."
             )
 
+    @torch.no_grad()
     def encode_prompt(self, prompt: str | list[str]) -> torch.Tensor:
         """Encode text with CLIP.
 
@@ -414,7 +423,17 @@ class VideoToAudioPipeline(DiffusionPipeline, TransformerLoraLoaderMixin):
         generator: torch.Generator | list[torch.Generator] | None,
         latents: torch.Tensor | None,
     ) -> torch.Tensor:
-        """Noise of shape `(batch_size, num_latents, latent_channels)`, float32 whatever the dtype of the networks.
+        """Noise to begin from.
+
+        Args:
+            batch_size (`int`): Number of waveforms.
+            num_latents (`int`): How many latents the length is; see `sequence_lengths`.
+            generator (`torch.Generator` or `list[torch.Generator]`, *optional*): The seed, or one for each waveform.
+            latents (`torch.Tensor`, *optional*): Noise that was made before; only checked.
+
+        Returns:
+            `torch.Tensor` of shape `(batch_size, num_latents, latent_channels)`: float32 whatever the dtype of the
+            networks.
 
         Raises:
             InputError: When `latents` has another shape or is not finite.
@@ -428,7 +447,15 @@ class VideoToAudioPipeline(DiffusionPipeline, TransformerLoraLoaderMixin):
         return latents.to(self._execution_device, torch.float32)
 
     def decode_latents(self, latents: torch.Tensor, num_samples: int) -> torch.Tensor:
-        """Latents `(batch_size, num_latents, latent_channels)` -> waveforms `(batch_size, 1, num_samples)`, float32.
+        """Turn latents into waveforms.
+
+        Args:
+            latents (`torch.Tensor` of shape `(batch_size, num_latents, latent_channels)`): As the transformer makes
+                them.
+            num_samples (`int`): Length of the waveforms; what the latents have beyond it is cut off.
+
+        Returns:
+            `torch.Tensor` of shape `(batch_size, 1, num_samples)`, float32.
 
         Raises:
             GenerationError: When the networks made NaN or infinity.

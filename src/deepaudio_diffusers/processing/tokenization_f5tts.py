@@ -78,12 +78,27 @@ class F5TTSTokenizer(PreTrainedTokenizer):
         return dict(self._ids)
 
     def convert_tokens_to_string(self, tokens: list[str]) -> str:
-        """The tokens joined; in mode `"pinyin"` syllables stand where Chinese characters stood."""
+        """The tokens joined; in mode `"pinyin"` syllables stand where Chinese characters stood.
+
+        Args:
+            tokens (`list[str]`): As `tokenize` returns them.
+
+        Returns:
+            `str`: The text.
+        """
         text = "".join(tokens)
         return text.encode("latin-1").decode("utf-8", errors="replace") if self.mode == "byte" else text
 
     def save_vocabulary(self, save_directory: str, filename_prefix: str | None = None) -> tuple[str, ...]:
-        """Writes `vocab.txt`; nothing in mode `"byte"`."""
+        """Writes `vocab.txt`; nothing in mode `"byte"`.
+
+        Args:
+            save_directory (`str`): An existing folder.
+            filename_prefix (`str`, *optional*): Stands before the name, with a hyphen.
+
+        Returns:
+            `tuple[str, ...]`: The path of the file, if there is one.
+        """
         if self.mode == "byte":
             return ()
         path = Path(save_directory, (f"{filename_prefix}-" if filename_prefix else "") + "vocab.txt")

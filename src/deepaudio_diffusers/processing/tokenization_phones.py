@@ -65,11 +65,25 @@ class PhoneTokenizer(PreTrainedTokenizer):
         return dict(self._ids)
 
     def convert_tokens_to_string(self, tokens: list[str]) -> str:
-        """The phones with spaces between them."""
+        """The phones with spaces between them.
+
+        Args:
+            tokens (`list[str]`): Phones.
+
+        Returns:
+            `str`: One line.
+        """
         return " ".join(tokens)
 
     def unknown_words(self, text: str) -> list[str]:
-        """Words that the lexicon lacks, each once, in the order of the text."""
+        """Words that the lexicon lacks.
+
+        Args:
+            text (`str`): What is to be spoken.
+
+        Returns:
+            `list[str]`: Each word once, in the order of the text.
+        """
         words = (match["word"] for match in _WORD_OR_PAUSE.finditer(_normalise(text)))
         return list(dict.fromkeys(word for word in words if word and word not in self._lexicon))
 
@@ -104,7 +118,15 @@ class PhoneTokenizer(PreTrainedTokenizer):
         return torch.from_numpy(time_phones_by_energy(words, contour, frame_length_in_s, self.statistics))
 
     def save_vocabulary(self, save_directory: str, filename_prefix: str | None = None) -> tuple[str, ...]:
-        """Writes `lexicon.txt` and `phones.json`."""
+        """Writes `lexicon.txt` and `phones.json`.
+
+        Args:
+            save_directory (`str`): An existing folder.
+            filename_prefix (`str`, *optional*): Stands before the names, with a hyphen.
+
+        Returns:
+            `tuple[str, ...]`: The paths of both files.
+        """
         prefix = f"{filename_prefix}-" if filename_prefix else ""
         lexicon_file, phones_file = (
             Path(save_directory, prefix + self.vocab_files_names[name]) for name in ("lexicon_file", "phones_file")

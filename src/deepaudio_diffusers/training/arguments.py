@@ -3,7 +3,31 @@
 """The arguments that every training script has, each script with defaults of its own."""
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
+
+
+def read_preset(input_args: Sequence[str] | None) -> str:
+    """`--preset`, which decides about defaults of other arguments and therefore has to be known first."""
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument("--preset", default="full")
+    return parser.parse_known_args(input_args)[0].preset
+
+
+def parse_with_preset(
+    parser: argparse.ArgumentParser, input_args: Sequence[str] | None, tiny_defaults: dict[str, Any]
+) -> argparse.Namespace:
+    """Parse arguments, where `--preset tiny` has other defaults than the parser; its help shows those.
+
+    Args:
+        parser (`argparse.ArgumentParser`): With the argument `--preset`.
+        input_args (`Sequence[str]`, *optional*): The arguments; those of the command line by default.
+        tiny_defaults (`dict[str, Any]`): Defaults of arguments under `--preset tiny`.
+    """
+    if read_preset(input_args) == "tiny":
+        parser.set_defaults(**tiny_defaults)
+    return parser.parse_args(input_args)
 
 
 def add_data_arguments(parser: argparse.ArgumentParser, *, data: str, cache_dir: str) -> argparse._ArgumentGroup:
@@ -98,7 +122,9 @@ def add_training_arguments(
         help="Gradients longer than this are shortened to it (default: %(default)s).",
     )
     group.add_argument(
-        "--mixed_precision", choices=("no", "fp16", "bf16"), default="no", help="Precision of the arithmetic."
+        "--mixed_precision",
+        choices=("no", "fp16", "bf16"),
+        help="Precision of the arithmetic; by default that of `accelerate launch`, or 'no' without it.",
     )
     group.add_argument(
         "--gradient_checkpointing",

@@ -28,7 +28,7 @@ from ..errors import MediaError
 from ..models.autoencoder_mmaudio import MMAudioMelVAE
 from ..models.vocoder_vocos import VocosVocoder
 from ..processing.audio import log_mel_spectrogram, read_waveform, resample
-from .data import DataReport, Sample, read_samples
+from .data import DataReport, Sample
 from .part_cache import CacheItem, PartCache, build_cache, fingerprint_of_sources
 
 
@@ -65,10 +65,6 @@ def cache_waveforms(
         report (`DataReport`): Told of what is left out: samples without sound, silent, too short or damaged ones.
     """
 
-    def samples(samples_report: DataReport):
-        for source in sources:
-            yield from read_samples(source, samples_report)
-
     def make_item(sample: Sample, item_report: DataReport) -> CacheItem | None:
         waveform = read_mono(sample, sampling_rate, item_report)
         if waveform is None:
@@ -80,7 +76,7 @@ def cache_waveforms(
         return CacheItem({"waveform": integers.numpy()}, {"key": sample.key})
 
     fingerprint = ["waveform", sampling_rate, min_samples, fingerprint_of_sources(sources)]
-    return build_cache(folder, fingerprint, samples, make_item, report)
+    return build_cache(folder, fingerprint, sources, make_item, report)
 
 
 def read_mono(sample: Sample, sampling_rate: int, report: DataReport) -> torch.Tensor | None:

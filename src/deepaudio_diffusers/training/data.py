@@ -9,17 +9,22 @@
 - The name of a data set on the Hub, or `NAME:SPLIT`; its columns with files are files, the others metadata.
 """
 
+import argparse
 import json
 import tarfile
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
+
+from accelerate import Accelerator
 
 from ..errors import InputError
 
 
 METADATA_FILE = "metadata.jsonl"
+DATA_REPORT_FILE = "data_report.json"
 VIDEO_SUFFIXES = ("mp4", "mov", "mkv", "webm", "avi", "m4v")
 AUDIO_SUFFIXES = ("wav", "flac", "mp3", "ogg", "opus", "m4a")
 
@@ -61,12 +66,14 @@ class DataReport:
         used (`int`): Samples that were used.
         reasons (`dict[str, int]`): How many were left out for which reason.
         examples (`dict[str, str]`): The first sample of each reason, with what was wrong.
+        remarks (`dict[str, int]`): How many are used although something is missing that most have.
     """
 
     on_bad_data: str = "skip"
     used: int = 0
     reasons: dict[str, int] = field(default_factory=dict)
     examples: dict[str, str] = field(default_factory=dict)
+    remarks: dict[str, int] = field(default_factory=dict)
 
     def leave_out(self, sample_key: str, reason: str, detail: object = "") -> None:
         """Note that a sample is left out.
@@ -85,7 +92,23 @@ class DataReport:
     def __str__(self) -> str:
         lines = [f"{self.used} samples used, {sum(self.reasons.values())} left out"]
         lines += [f"  {count} x {reason} (first: {self.examples[reason]})" for reason, count in self.reasons.items()]
+        lines += [f"  {count} used {remark}" for remark, count in self.remarks.items() if count]
         return "\n".join(lines)
+
+
+def write_data_report(args: argparse.Namespace, accelerator: Accelerator, **reports: DataReport) -> None:
+    """Print what was used and left out of each data set, and write it to `data_report.json` in `--output_dir`.
+
+    Args:
+        args (`argparse.Namespace`): With the arguments of [`~training.arguments.add_training_arguments`].
+        accelerator (`Accelerator`): Only its main process writes.
+        **reports (`DataReport`): Those of the data sets, by name.
+    """
+    for name, report in reports.items():
+        accelerator.print(f"{name} data: {report}")
+    if accelerator.is_main_process:
+        content = {name: asdict(report) for name, report in reports.items()}
+        (args.output_dir / DATA_REPORT_FILE).write_text(json.dumps(content, indent=2), encoding="utf-8")
 
 
 def read_samples(source: str | Path, report: DataReport) -> Iterator[Sample]:
@@ -110,6 +133,23 @@ def read_samples(source: str | Path, report: DataReport) -> Iterator[Sample]:
             yield from _read_shard(shard, report)
     else:
         raise InputError(f"{folder} has neither {METADATA_FILE} nor *.tar shards; see docs/training.md for the forms.")
+
+
+def count_samples(source: str | Path) -> int | None:
+    """About how many samples [`read_samples`] will give, without reading them; `None` for data sets on the Hub."""
+    folder = Path(source)
+    if (folder / METADATA_FILE).is_file():
+        with open(folder / METADATA_FILE, encoding="utf-8") as lines:
+            return sum(1 for _ in lines)
+    return sum(map(_count_shard, folder.glob("*.tar"))) if folder.is_dir() else None
+
+
+def _count_shard(shard: Path) -> int:
+    keys = set()
+    # Damage is reported when the samples are read.
+    with suppress(tarfile.TarError, EOFError, OSError), tarfile.open(shard) as archive:
+        keys |= {member.name.partition(".")[0] for member in archive}
+    return len(keys)
 
 
 def _read_folder(folder: Path, report: DataReport) -> Iterator[Sample]:

@@ -16,7 +16,7 @@ Shapes below: B batch, S frame size, D feature size.
 
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +44,7 @@ from ..processing.sequence import (
 )
 from ..processing.video import normalize_clip_frames, normalize_sync_frames, read_video_streams
 from .codec import read_mono
-from .data import DataReport, Sample, read_samples
+from .data import DataReport, Sample
 from .part_cache import CacheItem, PartCache, build_cache, fingerprint_of_sources
 from .presets import HOP_LENGTH, MEL_TYPE, N_FFT, NUM_MELS, SAMPLING_RATE
 
@@ -94,16 +94,12 @@ def cache_clips(
             damaged ones.
     """
 
-    def samples(samples_report: DataReport) -> Iterator[Sample]:
-        for source in sources:
-            yield from read_samples(source, samples_report)
-
     def make_item(sample: Sample, item_report: DataReport) -> CacheItem | None:
         return _make_clip(sample, clip_frame_size, sync_frame_size, item_report)
 
     mel = [SAMPLING_RATE, N_FFT, HOP_LENGTH, NUM_MELS, MEL_TYPE, MELS_PER_FRAME]
     fingerprint = ["clips", clip_frame_size, sync_frame_size, mel, fingerprint_of_sources(sources)]
-    return build_cache(folder, fingerprint, samples, make_item, report)
+    return build_cache(folder, fingerprint, sources, make_item, report)
 
 
 def _make_clip(sample: Sample, clip_frame_size: int, sync_frame_size: int, report: DataReport) -> CacheItem | None:

@@ -8,9 +8,8 @@ deviation of the VAE's posterior, are computed by the pipeline itself and stored
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property
-from itertools import chain, islice
 from pathlib import Path
 
 import numpy as np
@@ -33,7 +32,7 @@ from ..pipelines.pipeline_output import VideoFeatures
 from ..pipelines.pipeline_video_to_audio import VideoToAudioPipeline
 from ..processing.audio import resample
 from ..processing.sequence import LATENT_DOWNSAMPLING
-from .data import DataReport, Sample, read_samples
+from .data import DataReport, Sample
 from .part_cache import CacheItem, PartCache, build_cache, fingerprint_of_sources
 
 
@@ -273,11 +272,8 @@ def cache_features(
     Raises:
         InputError: See [`~training.part_cache.build_cache`].
     """
-
-    def samples(report: DataReport) -> Iterator[Sample]:
-        return islice(chain.from_iterable(read_samples(source, report) for source in sources), max_samples)
-
-    return build_cache(folder, extractor.fingerprint(sources, max_samples), samples, extractor.make_item, report)
+    fingerprint = extractor.fingerprint(sources, max_samples)
+    return build_cache(folder, fingerprint, sources, extractor.make_item, report, max_samples)
 
 
 class FeatureDataset(Dataset):
@@ -309,8 +305,8 @@ class FeatureDataset(Dataset):
     def count_peculiarities(self) -> dict[str, int]:
         """How many clips are used although something is missing that most have."""
         return {
-            "num_without_prompt": sum(not clip["prompt"].strip() for clip in self.clips),
-            "num_without_video": sum(not clip["has_video"] for clip in self.clips),
+            "without a prompt": sum(not clip["prompt"].strip() for clip in self.clips),
+            "without pictures": sum(not clip["has_video"] for clip in self.clips),
         }
 
     def latent_statistics(self) -> tuple[torch.Tensor, torch.Tensor]:

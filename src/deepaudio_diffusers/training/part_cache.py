@@ -12,20 +12,23 @@ there are and what was left out.
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from huggingface_hub.utils import tqdm
 
 from ..errors import InputError
-from .data import DataReport, Sample
+from .data import DataReport, Sample, count_samples, read_samples
 
 
 MANIFEST_FILE = "manifest.json"
 SAMPLES_OF_A_PART = 64
+# Files that a cache keeps open; systems allow a process about a thousand.
+MAX_OPEN_FILES = 256
 
 
 @dataclass(frozen=True)
@@ -60,21 +63,20 @@ class PartCache:
             raise InputError(f"The cache {folder} is not complete; build it once more, which goes on where it ended.")
         self.report: dict[str, Any] = manifest["report"]
         self.metadata: list[dict[str, Any]] = []
-        self._parts: list[dict[str, np.ndarray]] = []
+        self._folder = folder
+        self._open_files: dict[tuple[str, int], np.ndarray] = {}
         self._lengths: dict[str, list[int]] = {}
         # For each item its part, and for each kind of array the row of that part where the item begins.
         self._part_of: list[int] = []
         self._starts: dict[str, list[int]] = {}
         for part in range(manifest["num_parts"]):
-            self._open_part(folder, part)
+            self._add_part(part)
         if not self.metadata:
             raise InputError(f"No sample of the data could be used; {folder / MANIFEST_FILE} says why.")
 
-    def _open_part(self, folder: Path, part: int) -> None:
-        items = json.loads((folder / f"items-{part:05d}.json").read_text(encoding="utf-8"))["items"]
-        names = items[0]["lengths"] if items else ()
-        self._parts.append({name: np.load(folder / f"{name}-{part:05d}.npy", mmap_mode="r") for name in names})
-        rows = dict.fromkeys(names, 0)
+    def _add_part(self, part: int) -> None:
+        items = json.loads((self._folder / f"items-{part:05d}.json").read_text(encoding="utf-8"))["items"]
+        rows = dict.fromkeys(items[0]["lengths"], 0) if items else {}
         for item in items:
             self.metadata.append(item["metadata"])
             self._part_of.append(part)
@@ -93,7 +95,19 @@ class PartCache:
     def array(self, name: str, index: int) -> np.ndarray:
         """The array `name` of item `index`: a view of the file, of which nothing is read before it is used."""
         start = self._starts[name][index]
-        return self._parts[self._part_of[index]][name][start : start + self._lengths[name][index]]
+        return self._open(name, self._part_of[index])[start : start + self._lengths[name][index]]
+
+    def _open(self, name: str, part: int) -> np.ndarray:
+        if (name, part) not in self._open_files:
+            if len(self._open_files) == MAX_OPEN_FILES:
+                # Items are asked for in random order, so any will do: the one that was opened first.
+                del self._open_files[next(iter(self._open_files))]
+            self._open_files[name, part] = np.load(self._folder / f"{name}-{part:05d}.npy", mmap_mode="r")
+        return self._open_files[name, part]
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Pickled for another process, a mapped array would be a copy of the whole file.
+        return vars(self) | {"_open_files": {}}
 
 
 def fingerprint_of_sources(sources: Iterable[str | Path]) -> list[Any]:
@@ -114,19 +128,20 @@ MakeItem = Callable[[Sample, DataReport], CacheItem | None]
 def build_cache(
     folder: Path,
     fingerprint: Any,
-    samples: Callable[[DataReport], Iterator[Sample]],
+    sources: Sequence[str | Path],
     make_item: MakeItem,
     report: DataReport,
+    max_samples: int | None = None,
 ) -> PartCache:
     """Make a cache, go on with one that was broken off, or open one that is complete.
 
     Args:
         folder (`Path`): Its folder, made if needed.
         fingerprint: All that decides about the contents of the cache, as JSON.
-        samples (`Callable`): Called with a report if the cache is not complete; gives the samples, always in the same
-            order.
+        sources (`Sequence[str | Path]`): Data sets, one after the other; see [`~training.data.read_samples`].
         make_item (`Callable`): Makes an item of a sample, or tells the report why it cannot and returns `None`.
         report (`DataReport`): Told of what was used and left out, now or when the parts were made.
+        max_samples (`int`, *optional*): How many samples are read.
 
     Raises:
         InputError: There is a cache of other data or settings in the folder, no sample could be used, or one could not
@@ -145,7 +160,12 @@ def build_cache(
         )
     if "num_parts" not in manifest:
         cache_report = DataReport(on_bad_data=report.on_bad_data)
-        num_parts = _build_parts(folder, samples(cache_report), make_item, cache_report)
+        samples = chain.from_iterable(read_samples(source, cache_report) for source in sources)
+        # The bar is a guess where data are damaged.
+        counts = [count_samples(source) for source in sources]
+        total = None if None in counts else min(sum(counts), max_samples or sum(counts))
+        with tqdm(islice(samples, max_samples), total=total, unit="sample", desc=f"Cache {folder.name}") as bar:
+            num_parts = _build_parts(folder, iter(bar), make_item, cache_report)
         manifest |= {"num_parts": num_parts, "report": asdict(cache_report)}
         _write_json(manifest_path, manifest)
     _add_to_report(report, manifest["report"])

@@ -75,6 +75,8 @@ TINY = {
         "mlp_ratio": 3.0,
         "time_embed_channels": 128,
         "latents_per_second": SAMPLING_RATE / HOP_LENGTH / 2,
+        # Each token of ConvVideoEncoder belongs to a frame, from the fifth to the fifth from last.
+        "sync_edge_tokens": 4,
     },
     "speech_transformer": {
         "mel_channels": NUM_MELS,

@@ -13,8 +13,7 @@ Shape letters: B batch, T mel frames, C mel channels.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
-from itertools import chain
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +27,7 @@ from ..processing.audio import MEL_FLOOR, energy_contour, log_mel_spectrogram, r
 from ..processing.phone_timing import PAUSE
 from ..processing.speech_text import complete_reference_text, join_reference
 from ..processing.tokenization_phones import PhoneTokenizer
-from .data import DataReport, Sample, read_samples
+from .data import DataReport, Sample
 from .part_cache import CacheItem, PartCache, build_cache, fingerprint_of_sources
 
 
@@ -92,9 +91,6 @@ def build_speech_cache(
         None if predictor is None else [fingerprint_of_sources(predictor[:1]), predictor[1]],
     ]
 
-    def samples(reading: DataReport) -> Iterator[Sample]:
-        return chain.from_iterable(read_samples(source, reading) for source in sources)
-
     def make_item(sample: Sample, part_report: DataReport) -> CacheItem | None:
         waveform = _read_speech(sample, mel["sampling_rate"], part_report)
         if waveform is None:
@@ -116,7 +112,7 @@ def build_speech_cache(
         facts = {name: sample.metadata.get(name) for name in ("transcript", "speaker", "phones")}
         return CacheItem(arrays, {"key": sample.key, "num_frames": len(frames), **facts})
 
-    return build_cache(folder, fingerprint, samples, make_item, report)
+    return build_cache(folder, fingerprint, sources, make_item, report)
 
 
 def _read_speech(sample: Sample, sampling_rate: int, report: DataReport) -> torch.Tensor | None:

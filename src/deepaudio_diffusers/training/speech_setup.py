@@ -3,9 +3,7 @@
 """What the scripts of stages 2 and 4 do alike: arguments, network, tokenizer, data, and what is saved."""
 
 import argparse
-import json
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +31,6 @@ from .speech import (
 )
 
 
-DATA_REPORT_FILE = "data_report.json"
 # What low-rank adapters are put beside: the projections of the attention.
 LORA_TARGETS = ["to_q", "to_k", "to_v", "to_out.0"]
 
@@ -196,15 +193,6 @@ def open_data(
         return build_speech_cache(
             folder, sources, mel_settings(config), *lengths_in_s, report, predict_contour, predictor
         )
-
-
-def write_data_report(args: argparse.Namespace, accelerator: Accelerator, **reports: DataReport) -> None:
-    """Print what was used and left out, and write it to `--output_dir`."""
-    for name, report in reports.items():
-        accelerator.print(f"{name} data: {report}")
-    if accelerator.is_main_process:
-        content = {name: asdict(report) for name, report in reports.items()}
-        (args.output_dir / DATA_REPORT_FILE).write_text(json.dumps(content, indent=2), encoding="utf-8")
 
 
 def load_vocoder(args: argparse.Namespace, config: Any, device: torch.device) -> VocosVocoder | None:
