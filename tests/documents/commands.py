@@ -86,13 +86,13 @@ def commands_of(script: str) -> list[list[str]]:
 
 def reason_not_to_run(command: list[str]) -> str | None:
     """Why a command is parsed only; `None` when it is to be run."""
-    text = " ".join(_without_launcher_options(command))
+    text = " ".join(without_launcher_options(command))
     return next((reason for start, reason in NOT_RUN.items() if text.startswith(start)), None)
 
 
 def run_command(command: list[str], more: list[str] = ()) -> None:
     """Run a command in this process and in this folder, with further arguments."""
-    program, *arguments = _without_launcher_options(command)
+    program, *arguments = without_launcher_options(command)
     if program == "deepaudio":
         assert deepaudio_diffusers.cli.main([*arguments, *more]) == 0
         return
@@ -108,7 +108,7 @@ def parse_command(command: list[str]) -> None:
         SystemExit: They are refused.
         AssertionError: A file, target or package does not exist.
     """
-    program, *arguments = _without_launcher_options(command)
+    program, *arguments = without_launcher_options(command)
     match program, arguments:
         case "deepaudio", _:
             _deepaudio_parser().parse_args(arguments)
@@ -158,7 +158,7 @@ def check_name(command: list[str]) -> None:
     assert [word for word in command[2:] if word.startswith("--") and word not in text.getvalue()] == []
 
 
-def _without_launcher_options(command: list[str]) -> list[str]:
+def without_launcher_options(command: list[str]) -> list[str]:
     """`accelerate launch --mixed_precision bf16 SCRIPT ...` -> `accelerate launch SCRIPT ...`, and so for torchrun."""
     match command:
         case ["accelerate", "launch", *arguments]:
