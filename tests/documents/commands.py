@@ -48,7 +48,6 @@ NOT_RUN = {
     "make space": "is run by tests/space",
     "make test": "is what these tests run in",
     "pip install": "needs the network",
-    "python -m deepaudio_diffusers.cli evaluate": "as deepaudio evaluate",
     "python benchmarks/": "measures for minutes or hours, most of them beside other software",
     "python -m pytest": "is what these tests run in",
     "python spaces_app.py": "needs gradio and serves until it is stopped; tests/space serves and asks it",

@@ -117,7 +117,9 @@ class TestResample:
     @pytest.mark.parametrize("rate", [16_000, 22_050, 44_100, 48_000])
     def test_equals_the_original(self, rate):
         golden = load_golden("f5tts/mel")
-        assert torch.equal(resample(golden[f"rs_in_{rate}"], rate, 24_000), golden[f"rs_out_{rate}_24000"])
+        resampled = resample(golden[f"rs_in_{rate}"], rate, 24_000)
+        # Equal bits on the kind of processor that recorded it; on others, sums run in another order.
+        torch.testing.assert_close(resampled, golden[f"rs_out_{rate}_24000"], rtol=0, atol=1e-6)
 
     def test_any_axes_and_length(self):
         waveform = noise(2, 3, 1001)

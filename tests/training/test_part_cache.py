@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from huggingface_hub.utils import enable_progress_bars
 
 from deepaudio_diffusers.training import part_cache
 from deepaudio_diffusers.training.codec import cache_waveforms
@@ -69,6 +70,8 @@ def test_a_copy_for_another_process_has_no_arrays_in_it(cache):
 
 
 def test_what_was_broken_off_goes_on(source, cache, tmp_path, capsys):
+    # Converting weights turns them off for the whole process.
+    enable_progress_bars()
     build(source, tmp_path / "cache")
     assert f"{NUM_SOUNDS}/{NUM_SOUNDS}" in capsys.readouterr().err
     manifest = tmp_path / "cache" / "manifest.json"
