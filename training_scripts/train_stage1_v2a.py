@@ -27,6 +27,7 @@ counted in `data_report.json`. The result is a pipeline folder for `VideoToAudio
 import argparse
 import json
 from collections.abc import Sequence
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 
@@ -34,6 +35,7 @@ import torch
 from accelerate import Accelerator
 from peft import LoraConfig, get_peft_model_state_dict
 from torch import nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.data import default_collate
 
 from deepaudio_diffusers import (
@@ -524,7 +526,11 @@ def main(args: argparse.Namespace) -> None:
         validate=validation,
         bucket_batches=1,
     )
-    loop.run()
+    # For so few tokens PyTorch's fused attention is slow on a CPU: its backward pass in bfloat16 takes several times
+    # as long as plain matrix products.
+    is_cpu = accelerator.device.type == "cpu"
+    with sdpa_kernel(SDPBackend.MATH) if is_cpu else nullcontext():
+        loop.run()
 
     save(args, accelerator, transformer, folders)
     save_and_push(args, accelerator, args.output_dir, model_card(args, dataset))
