@@ -49,6 +49,7 @@ NOT_RUN = {
     "make test": "is what these tests run in",
     "pip install": "needs the network",
     "python benchmarks/": "measures for minutes or hours, most of them beside other software",
+    "python -m deepaudio_diffusers.cli evaluate": "as deepaudio evaluate",
     "python -m pytest": "is what these tests run in",
     "python spaces_app.py": "needs gradio and serves until it is stopped; tests/space serves and asks it",
     "python training_scripts/": "needs the results of training; tests/training_scripts runs each script",
