@@ -140,7 +140,8 @@ def test_the_sound_of_the_clip_is_kept_on_request(tmp_path):
         arguments = ["--task", "video_to_audio", "--keep-original", keep, "--seed", 1]
         assert generate(tmp_path / "once.mp4", *arguments, "--output", tmp_path / f"{keep}.mp4") == 0
     old, new, mixed = (read_audio(tmp_path / name).samples for name in ("once.mp4", "none.mp4", "mix.mp4"))
-    assert np.abs(mixed - old - new).std() < 0.2 * old.std()
+    # The loudness of a mix is limited, and AAC is lossy.
+    assert np.corrcoef(mixed.ravel(), (old + new).ravel())[0, 1] > 0.9
 
 
 def test_lists_say_for_each_clip_what_is_wanted(clips, tmp_path):
