@@ -19,12 +19,10 @@ more data than one has; `--pretrained` trains published or own ones further.
 
 import argparse
 from collections.abc import Sequence
-from contextlib import nullcontext
 from pathlib import Path
 
 import torch
 from torch import nn
-from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.data import default_collate
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer, CLIPVisionConfig
 
@@ -42,7 +40,7 @@ from deepaudio_diffusers.training.encoders import (
     validate_encoders,
 )
 from deepaudio_diffusers.training.hub import save_and_push
-from deepaudio_diffusers.training.loop import TrainingLoop, make_accelerator
+from deepaudio_diffusers.training.loop import TrainingLoop, attention_for_short_sequences, make_accelerator
 from deepaudio_diffusers.training.part_cache import PartCache
 from deepaudio_diffusers.training.pictures import save_spectrograms
 from deepaudio_diffusers.training.presets import TINY
@@ -217,10 +215,7 @@ def main(args: argparse.Namespace) -> None:
         validate if validation_cache is not None else None,
         bucket_batches=1,
     )
-    # The groups of divided attention are so small that PyTorch's fused attention, in bfloat16 on a CPU, takes seven
-    # times as long in the backward pass as plain matrix products.
-    is_cpu = accelerator.device.type == "cpu"
-    with sdpa_kernel(SDPBackend.MATH) if is_cpu else nullcontext():
+    with attention_for_short_sequences(accelerator.device):
         loop.run()
     if accelerator.is_main_process:
         tokenizer.save_pretrained(args.output_dir / "tokenizer")

@@ -27,7 +27,6 @@ counted in `data_report.json`. The result is a pipeline folder for `VideoToAudio
 import argparse
 import json
 from collections.abc import Sequence
-from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 
@@ -35,7 +34,6 @@ import torch
 from accelerate import Accelerator
 from peft import LoraConfig, get_peft_model_state_dict
 from torch import nn
-from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.data import default_collate
 
 from deepaudio_diffusers import (
@@ -67,7 +65,7 @@ from deepaudio_diffusers.training.features import (
 )
 from deepaudio_diffusers.training.flow_matching import flow_matching_loss, flow_path, sample_times
 from deepaudio_diffusers.training.hub import save_and_push
-from deepaudio_diffusers.training.loop import TrainingLoop, make_accelerator
+from deepaudio_diffusers.training.loop import TrainingLoop, attention_for_short_sequences, make_accelerator
 from deepaudio_diffusers.training.pictures import save_spectrograms
 from deepaudio_diffusers.training.presets import TINY
 
@@ -526,10 +524,7 @@ def main(args: argparse.Namespace) -> None:
         validate=validation,
         bucket_batches=1,
     )
-    # For so few tokens PyTorch's fused attention is slow on a CPU: its backward pass in bfloat16 takes several times
-    # as long as plain matrix products.
-    is_cpu = accelerator.device.type == "cpu"
-    with sdpa_kernel(SDPBackend.MATH) if is_cpu else nullcontext():
+    with attention_for_short_sequences(accelerator.device):
         loop.run()
 
     save(args, accelerator, transformer, folders)
