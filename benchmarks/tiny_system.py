@@ -12,7 +12,6 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from multiprocessing import get_context
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -31,6 +30,7 @@ from video_to_audio import describe_machine
 
 from deepaudio_diffusers import DeepAudioPipeline
 from deepaudio_diffusers.evaluation.classifier import SoundClassifier, sound_mel, train_sound_classifier
+from deepaudio_diffusers.evaluation.generation import folder_hash
 from deepaudio_diffusers.evaluation.intervals import Estimate
 from deepaudio_diffusers.evaluation.rows import Record, Row, RowStore, in_batches, markdown_table, shown
 from deepaudio_diffusers.evaluation.speakers import SpeakerEncoder
@@ -365,16 +365,6 @@ def slug(text: str) -> str:
 
 def short_hash(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:12]
-
-
-def folder_hash(folder: Path) -> str:
-    """Of the weights and configurations in a folder."""
-    digest = hashlib.sha256()
-    for path in sorted(folder.rglob("*")):
-        if path.suffix in (".safetensors", ".json", ".txt"):
-            digest.update(path.relative_to(folder).as_posix().encode())
-            digest.update(path.read_bytes())
-    return digest.hexdigest()[:16]
 
 
 def as_json(estimate: Estimate | None) -> dict[str, Any] | None:

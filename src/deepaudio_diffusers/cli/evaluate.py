@@ -210,12 +210,13 @@ def run_compare(options: argparse.Namespace) -> None:
     import json
 
     from ..evaluation.compare import compare_reports, comparison_to_json, comparison_to_markdown
-    from ..evaluation.report import read_report, write_text
+    from ..evaluation.files import write_whole
+    from ..evaluation.report import read_report
 
     differences = compare_reports(read_report(options.first), read_report(options.second))
     print(comparison_to_markdown(differences))
     if options.json:
-        write_text(Path(options.json), json.dumps(comparison_to_json(differences), indent=1) + "\n")
+        write_whole(Path(options.json), json.dumps(comparison_to_json(differences), indent=1) + "\n")
 
 
 def _cache_folder(options: argparse.Namespace) -> Path:
@@ -244,6 +245,7 @@ def _scorers(options: argparse.Namespace, items: list) -> list:
 def _report(options: argparse.Namespace, systems: dict, scorers: list, settings: dict) -> None:
     from accelerate import PartialState
 
+    from ..evaluation.items import load_item
     from ..evaluation.pages import draw_spectrograms, write_listening_page
     from ..evaluation.report import make_report, to_markdown, write_report
     from ..evaluation.runner import score_system
@@ -259,7 +261,7 @@ def _report(options: argparse.Namespace, systems: dict, scorers: list, settings:
         scored, scorers, seed=options.seed, title=options.title, benchmark=options.benchmark, settings=settings
     )
     write_report(report, output)
-    shown = [(name, own[: options.num_shown]) for name, (own, _) in systems.items()]
+    shown = [(name, [load_item(item) for item in own[: options.num_shown]]) for name, (own, _) in systems.items()]
     draw_spectrograms(output / "spectrograms.png", shown)
     write_listening_page(output / "listen.html", options.title, shown)
     print(to_markdown(report))

@@ -3,7 +3,6 @@
 """What networks make of sounds and texts, kept in files by content: asking the same again costs nothing."""
 
 import hashlib
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
+from .files import write_whole
 from .networks import Network
 
 
@@ -72,7 +72,5 @@ class EmbeddingCache:
         arrays = compute()
         self.num_computed += 1
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(f".{os.getpid()}.partial")
-        partial.write_bytes(save({name: np.ascontiguousarray(array) for name, array in arrays.items()}))
-        partial.replace(path)
+        write_whole(path, save({name: np.ascontiguousarray(array) for name, array in arrays.items()}))
         return arrays

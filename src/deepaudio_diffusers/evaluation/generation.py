@@ -19,8 +19,8 @@ from ..errors import DeepAudioError, InputError
 from ..media import probe, write_audio
 from ..pipelines.pipeline_deepaudio import DeepAudioPipeline
 from ..processing.audio import energy_contour, read_waveform
+from .files import write_whole
 from .items import FILE_FIELDS, Item
-from .report import write_text
 
 
 logger = logging.getLogger(__name__)
@@ -258,4 +258,4 @@ def _check_settings(folder: Path, described: dict[str, Any]) -> None:
                 f"`{folder.name}` has results that were made with other {', '.join(differing)}; choose another output."
             )
     folder.mkdir(parents=True, exist_ok=True)
-    write_text(path, json.dumps(described, indent=1) + "\n")
+    write_whole(path, json.dumps(described, indent=1) + "\n")

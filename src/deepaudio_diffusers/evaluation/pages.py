@@ -5,7 +5,6 @@
 import base64
 import html
 import io
-import os
 import wave
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,9 +14,9 @@ import numpy as np
 import torch
 
 from ..processing.audio import log_mel_spectrogram, resample
-from .items import Item, LoadedItem, load_item
+from .files import write_whole
+from .items import LoadedItem
 from .optional import require
-from .report import write_text
 
 
 SAMPLING_RATE = 16_000
@@ -31,19 +30,18 @@ tr:nth-child(even) { background: #f4f4f4; } audio { width: 15rem; } video { widt
 """
 
 
-def draw_spectrograms(path: str | Path, rows: Sequence[tuple[str, Sequence[Item]]]) -> None:
+def draw_spectrograms(path: str | Path, systems: Sequence[tuple[str, Sequence[LoadedItem]]]) -> None:
     """Draw mel spectrograms of the same clips by several systems: a line for each clip, a column for each system.
 
     Args:
         path (`str` or `Path`): The picture, `.png`.
-        rows (sequence of `(name, items)`): The systems, each with results of the same clips. Their references are the
-            first column, if they have some.
+        systems (sequence of `(name, clips)`): The systems, each with results of the same clips. Their references
+            are the first column, if they have some.
 
     Raises:
         InputError: When matplotlib is not installed.
     """
     figure_class = require("matplotlib.figure", "Drawing spectrograms").Figure
-    systems = [(name, [load_item(item) for item in items]) for name, items in rows]
     columns = [(name, [_sound_of(clip) for clip in clips]) for name, clips in systems]
     clips = systems[0][1]
     if all(clip.reference is not None for clip in clips):
@@ -58,10 +56,9 @@ def draw_spectrograms(path: str | Path, rows: Sequence[tuple[str, Sequence[Item]
                 axis.set_title(name, fontsize=9)
             if column == 0:
                 axis.set_ylabel(clips[row].item.key, fontsize=7)
-    path = Path(path)
-    partial = path.with_name(f"{path.stem}.{os.getpid()}.partial.png")
-    figure.savefig(partial, dpi=110)
-    partial.replace(path)
+    picture = io.BytesIO()
+    figure.savefig(picture, format="png", dpi=110)
+    write_whole(Path(path), picture.getvalue())
 
 
 def _sound_of(clip: LoadedItem) -> tuple[torch.Tensor, int, str | None]:
@@ -94,16 +91,14 @@ def _draw(axis: Any, waveform: torch.Tensor, sampling_rate: int, failure: str | 
     )
 
 
-def write_listening_page(path: str | Path, title: str, rows: Sequence[tuple[str, Sequence[Item]]]) -> None:
+def write_listening_page(path: str | Path, title: str, systems: Sequence[tuple[str, Sequence[LoadedItem]]]) -> None:
     """Write a page with a player for each result of the same clips by several systems. It needs no other file.
 
     Args:
         path (`str` or `Path`): The page, `.html`.
         title (`str`): Of the page.
-        rows (sequence of `(name, items)`): The systems; see [`draw_spectrograms`].
+        systems (sequence of `(name, clips)`): The systems; see [`draw_spectrograms`].
     """
-    path = Path(path)
-    systems = [(name, [load_item(item) for item in items]) for name, items in rows]
     has_references = all(clip.reference is not None for clip in systems[0][1])
     names = [*(["reference"] if has_references else []), *(name for name, _ in systems)]
     lines = []
@@ -118,7 +113,7 @@ def write_listening_page(path: str | Path, title: str, rows: Sequence[tuple[str,
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{html.escape(title)}</title>'
         f"<style>{STYLE}</style><h1>{html.escape(title)}</h1><table><tr>{header}</tr>{''.join(lines)}</table></html>\n"
     )
-    write_text(path, text)
+    write_whole(Path(path), text)
 
 
 def _description(clip: LoadedItem) -> str:

@@ -3,7 +3,6 @@
 """A report on scores: figures with their intervals, beside them what they depend on and which results failed."""
 
 import json
-import os
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict
@@ -14,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError
+from .files import write_whole
 from .intervals import Estimate
 from .published import Comparison, compare_with_published
 from .rows import markdown_table, shown
@@ -94,8 +94,8 @@ def write_report(report: dict[str, Any], folder: str | Path) -> None:
     """Write `report.json` and `report.md` to a folder."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    write_text(folder / "report.json", json.dumps(report, indent=1, ensure_ascii=False) + "\n")
-    write_text(folder / "report.md", to_markdown(report))
+    write_whole(folder / "report.json", json.dumps(report, indent=1, ensure_ascii=False) + "\n")
+    write_whole(folder / "report.md", to_markdown(report))
 
 
 def read_report(path: str | Path) -> dict[str, Any]:
@@ -141,13 +141,6 @@ def to_markdown(report: dict[str, Any]) -> str:
         parts.append("\n".join(f"- {key}: {value}" for key, value in report["settings"].items()))
     parts.append(f"Made with {', '.join(f'{name} {number}' for name, number in report['versions'].items())}.")
     return "\n\n".join(parts) + "\n"
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a file that is there as a whole or not at all."""
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)
 
 
 def _published_parts(report: dict[str, Any]) -> list[str]:

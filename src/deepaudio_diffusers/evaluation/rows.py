@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError
+from .files import write_whole
 from .intervals import Estimate, bootstrap
 
 
@@ -85,9 +86,7 @@ class RowStore:
             kept = json.loads(path.read_text(encoding="utf-8"))
             return Row(name, kept["records"], kept["cpu_s"])
         records, cpu_s = measure()
-        partial = path.with_suffix(".partial")
-        partial.write_text(json.dumps({"cpu_s": cpu_s, "records": records}), encoding="utf-8")
-        partial.replace(path)
+        write_whole(path, json.dumps({"cpu_s": cpu_s, "records": records}))
         return Row(name, records, cpu_s)
 
 

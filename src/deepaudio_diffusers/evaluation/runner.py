@@ -8,7 +8,6 @@ figures do not depend on who scored what.
 
 import hashlib
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from accelerate.utils import gather_object
 from huggingface_hub.utils import tqdm
 
 from ..errors import DeepAudioError, InputError
+from .files import write_whole
 from .intervals import Estimate, bootstrap
 from .items import FILE_FIELDS, TEXT_FIELDS, Item, LoadedItem, load_item
 from .scorers import SET_RESAMPLES, Figure, Record, Scorer
@@ -125,9 +125,7 @@ def _score(scorer: Scorer, clip: LoadedItem, cache_folder: Path | None) -> Recor
     # Vectors are kept as embeddings already.
     if path is not None and not any(isinstance(value, np.ndarray) for value in record.values()):
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(f".{os.getpid()}.partial")
-        partial.write_text(json.dumps(record), encoding="utf-8")
-        partial.replace(path)
+        write_whole(path, json.dumps(record))
     return record
 
 

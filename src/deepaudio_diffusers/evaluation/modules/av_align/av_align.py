@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Whether sounds begin when things move: AV-align, and the offset between sound and motion in seconds."""
 
-import datasets
 import evaluate
 import torch
 
+from deepaudio_diffusers.evaluation.metric_info import TEXT, VECTOR, metric_info
 from deepaudio_diffusers.evaluation.motion import av_align, measure_motion, motion_offset
 from deepaudio_diffusers.evaluation.onsets import detect_onsets
 
@@ -22,17 +22,7 @@ class AVAlign(evaluate.Metric):
     """What `evaluate.load` finds here."""
 
     def _info(self) -> evaluate.MetricInfo:
-        return evaluate.MetricInfo(
-            description=DESCRIPTION,
-            citation=CITATION,
-            inputs_description=DESCRIPTION,
-            features=datasets.Features(
-                {
-                    "predictions": datasets.Sequence(datasets.Value("float32")),
-                    "references": datasets.Value("string"),
-                }
-            ),
-        )
+        return metric_info(DESCRIPTION, CITATION, predictions=VECTOR, references=TEXT)
 
     def _compute(self, predictions, references, sampling_rate: int) -> dict:
         aligned, offsets = [], []

@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Mean difference of lengths from those of the references, as a share of these."""
 
-import datasets
 import evaluate
 
 from deepaudio_diffusers.evaluation.durations import duration_error
+from deepaudio_diffusers.evaluation.metric_info import NUMBER, metric_info
 
 
 DESCRIPTION = """Mean difference of lengths from those of the references, as a share of these.
@@ -19,14 +19,7 @@ class DurationError(evaluate.Metric):
     """What `evaluate.load` finds here."""
 
     def _info(self) -> evaluate.MetricInfo:
-        return evaluate.MetricInfo(
-            description=DESCRIPTION,
-            citation=CITATION,
-            inputs_description=DESCRIPTION,
-            features=datasets.Features(
-                {"predictions": datasets.Value("float32"), "references": datasets.Value("float32")}
-            ),
-        )
+        return metric_info(DESCRIPTION, CITATION, predictions=NUMBER, references=NUMBER)
 
     def _compute(self, predictions, references) -> dict:
         errors = [duration_error(length, reference) for length, reference in zip(predictions, references, strict=True)]

@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Mean cosine of embeddings of results and references: speakers, emotions, or sounds and texts (CLAP)."""
 
-import datasets
 import evaluate
 import numpy as np
 
+from deepaudio_diffusers.evaluation.metric_info import VECTOR, metric_info
 from deepaudio_diffusers.evaluation.scorers import cosine
 
 
@@ -21,17 +21,7 @@ class EmbeddingSimilarity(evaluate.Metric):
     """What `evaluate.load` finds here."""
 
     def _info(self) -> evaluate.MetricInfo:
-        return evaluate.MetricInfo(
-            description=DESCRIPTION,
-            citation=CITATION,
-            inputs_description=DESCRIPTION,
-            features=datasets.Features(
-                {
-                    "predictions": datasets.Sequence(datasets.Value("float32")),
-                    "references": datasets.Sequence(datasets.Value("float32")),
-                }
-            ),
-        )
+        return metric_info(DESCRIPTION, CITATION, predictions=VECTOR, references=VECTOR)
 
     def _compute(self, predictions, references) -> dict:
         pairs = zip(predictions, references, strict=True)

@@ -2,11 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Fréchet distance of two sets of embeddings; with those of VGGish it is known as FAD."""
 
-import datasets
 import evaluate
 import numpy as np
 
 from deepaudio_diffusers.evaluation.distributions import frechet_distance
+from deepaudio_diffusers.evaluation.metric_info import VECTOR, metric_info
 
 
 DESCRIPTION = """Fréchet distance of two sets of embeddings; with those of VGGish it is known as FAD.
@@ -20,17 +20,7 @@ class FrechetDistance(evaluate.Metric):
     """What `evaluate.load` finds here."""
 
     def _info(self) -> evaluate.MetricInfo:
-        return evaluate.MetricInfo(
-            description=DESCRIPTION,
-            citation=CITATION,
-            inputs_description=DESCRIPTION,
-            features=datasets.Features(
-                {
-                    "predictions": datasets.Sequence(datasets.Value("float32")),
-                    "references": datasets.Sequence(datasets.Value("float32")),
-                }
-            ),
-        )
+        return metric_info(DESCRIPTION, CITATION, predictions=VECTOR, references=VECTOR)
 
     def _compute(self, predictions, references) -> dict:
         return {"frechet_distance": frechet_distance(np.array(references), np.array(predictions))}

@@ -2,11 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Inception score: how sure a tagger is of each sound, and how many sounds there are over all."""
 
-import datasets
 import evaluate
 import numpy as np
 
 from deepaudio_diffusers.evaluation.distributions import inception_score
+from deepaudio_diffusers.evaluation.metric_info import VECTOR, metric_info
 
 
 DESCRIPTION = """Inception score: how sure a tagger is of each sound, and how many sounds there are over all.
@@ -20,12 +20,7 @@ class InceptionScore(evaluate.Metric):
     """What `evaluate.load` finds here."""
 
     def _info(self) -> evaluate.MetricInfo:
-        return evaluate.MetricInfo(
-            description=DESCRIPTION,
-            citation=CITATION,
-            inputs_description=DESCRIPTION,
-            features=datasets.Features({"predictions": datasets.Sequence(datasets.Value("float32"))}),
-        )
+        return metric_info(DESCRIPTION, CITATION, predictions=VECTOR)
 
     def _compute(self, predictions, num_splits: int = 10, seed: int = 2020) -> dict:
         return {"inception_score": inception_score(np.array(predictions), num_splits=num_splits, seed=seed)}

@@ -2,11 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Kernel distance of two sets of embeddings, which has no bias with few clips."""
 
-import datasets
 import evaluate
 import numpy as np
 
 from deepaudio_diffusers.evaluation.distributions import kernel_distance
+from deepaudio_diffusers.evaluation.metric_info import VECTOR, metric_info
 
 
 DESCRIPTION = """Kernel distance of two sets of embeddings, which has no bias with few clips.
@@ -20,17 +20,7 @@ class KernelDistance(evaluate.Metric):
     """What `evaluate.load` finds here."""
 
     def _info(self) -> evaluate.MetricInfo:
-        return evaluate.MetricInfo(
-            description=DESCRIPTION,
-            citation=CITATION,
-            inputs_description=DESCRIPTION,
-            features=datasets.Features(
-                {
-                    "predictions": datasets.Sequence(datasets.Value("float32")),
-                    "references": datasets.Sequence(datasets.Value("float32")),
-                }
-            ),
-        )
+        return metric_info(DESCRIPTION, CITATION, predictions=VECTOR, references=VECTOR)
 
     def _compute(
         self, predictions, references, num_subsets: int = 100, subset_size: int = 1000, seed: int = 0

@@ -2,11 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Mean Kullback-Leibler divergence of what a tagger hears in results from that in references, in nats."""
 
-import datasets
 import evaluate
 import numpy as np
 
 from deepaudio_diffusers.evaluation.distributions import kl_divergence
+from deepaudio_diffusers.evaluation.metric_info import VECTOR, metric_info
 
 
 DESCRIPTION = """Mean Kullback-Leibler divergence of what a tagger hears in results from that in references, in nats.
@@ -20,17 +20,7 @@ class KLDivergence(evaluate.Metric):
     """What `evaluate.load` finds here."""
 
     def _info(self) -> evaluate.MetricInfo:
-        return evaluate.MetricInfo(
-            description=DESCRIPTION,
-            citation=CITATION,
-            inputs_description=DESCRIPTION,
-            features=datasets.Features(
-                {
-                    "predictions": datasets.Sequence(datasets.Value("float32")),
-                    "references": datasets.Sequence(datasets.Value("float32")),
-                }
-            ),
-        )
+        return metric_info(DESCRIPTION, CITATION, predictions=VECTOR, references=VECTOR)
 
     def _compute(self, predictions, references) -> dict:
         return {"kl_divergence": kl_divergence(np.array(references), np.array(predictions))}

@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Mel-cepstral distortion of synthesised speech in dB: plain, after warping, or weighted by lengths."""
 
-import datasets
 import evaluate
 import torch
 
+from deepaudio_diffusers.evaluation.metric_info import VECTOR, metric_info
 from deepaudio_diffusers.evaluation.spectral import mel_cepstral_distortion
 
 
@@ -21,17 +21,7 @@ class MelCepstralDistortion(evaluate.Metric):
     """What `evaluate.load` finds here."""
 
     def _info(self) -> evaluate.MetricInfo:
-        return evaluate.MetricInfo(
-            description=DESCRIPTION,
-            citation=CITATION,
-            inputs_description=DESCRIPTION,
-            features=datasets.Features(
-                {
-                    "predictions": datasets.Sequence(datasets.Value("float32")),
-                    "references": datasets.Sequence(datasets.Value("float32")),
-                }
-            ),
-        )
+        return metric_info(DESCRIPTION, CITATION, predictions=VECTOR, references=VECTOR)
 
     def _compute(self, predictions, references, sampling_rate: int, mode: str = "dtw_sl") -> dict:
         distortions = [

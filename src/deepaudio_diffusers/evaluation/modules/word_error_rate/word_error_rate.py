@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Word and character error rates of transcripts, over the corpus and as mean of utterances."""
 
-import datasets
 import evaluate
 import numpy as np
 
+from deepaudio_diffusers.evaluation.metric_info import TEXT, metric_info
 from deepaudio_diffusers.evaluation.words import corpus_error_rate, error_counts, mean_error_rate
 
 
@@ -21,14 +21,7 @@ class WordErrorRate(evaluate.Metric):
     """What `evaluate.load` finds here."""
 
     def _info(self) -> evaluate.MetricInfo:
-        return evaluate.MetricInfo(
-            description=DESCRIPTION,
-            citation=CITATION,
-            inputs_description=DESCRIPTION,
-            features=datasets.Features(
-                {"predictions": datasets.Value("string"), "references": datasets.Value("string")}
-            ),
-        )
+        return metric_info(DESCRIPTION, CITATION, predictions=TEXT, references=TEXT)
 
     def _compute(self, predictions, references) -> dict:
         counts = [error_counts(text, heard) for heard, text in zip(predictions, references, strict=True)]
