@@ -18,7 +18,8 @@ from transformers import AutoTokenizer
 
 from deepaudio_diffusers.instructions import load_instructions
 from deepaudio_diffusers.instructions.evaluate import accuracy, accuracy_by, kind_of, read_tasks, report
-from deepaudio_diffusers.models.gating_network import TASKS, MoFGatingNetwork
+from deepaudio_diffusers.models.gating_network import MoFGatingNetwork
+from deepaudio_diffusers.tasks import TASKS
 
 
 # Below this probability of the likeliest task, somebody should be asked what they mean.

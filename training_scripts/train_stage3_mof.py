@@ -35,7 +35,8 @@ from deepaudio_diffusers.errors import InputError
 from deepaudio_diffusers.instructions import Instruction, load_instructions
 from deepaudio_diffusers.instructions.evaluate import read_tasks, report
 from deepaudio_diffusers.instructions.generate import training_instructions
-from deepaudio_diffusers.models.gating_network import TASKS, MoFGatingConfig, MoFGatingNetwork
+from deepaudio_diffusers.models.gating_network import MoFGatingConfig, MoFGatingNetwork
+from deepaudio_diffusers.tasks import TASKS
 from deepaudio_diffusers.training.arguments import add_training_arguments, parse_with_preset
 from deepaudio_diffusers.training.data import DataReport, write_data_report
 from deepaudio_diffusers.training.hub import save_and_push

@@ -10,7 +10,6 @@ import pytest
 
 from deepaudio_diffusers.cli import COMMANDS, main
 from deepaudio_diffusers.cli.generate import SAMPLING_ARGUMENTS, TASKS
-from deepaudio_diffusers.cli.generate_jobs import NEEDS
 from deepaudio_diffusers.models import gating_network
 from deepaudio_diffusers.pipelines.pipeline_deepaudio import DeepAudioPipeline
 
@@ -63,7 +62,7 @@ def test_every_command_has_help_with_examples(capsys):
 
 
 def test_generate_has_the_tasks_and_the_defaults_of_the_pipeline(capsys):
-    assert TASKS == gating_network.TASKS == tuple(NEEDS)
+    assert TASKS == gating_network.TASKS == tuple(gating_network.MoFGatingConfig().id2label.values())
     parameters = inspect.signature(DeepAudioPipeline.__call__).parameters
     with pytest.raises(SystemExit):
         main(["generate", "--help"])

@@ -22,7 +22,7 @@ from deepaudio_diffusers.instructions.generate import (
     training_instructions,
     training_template,
 )
-from deepaudio_diffusers.models.gating_network import TASKS
+from deepaudio_diffusers.tasks import TASKS
 
 
 NUM_TRAIN = 8000

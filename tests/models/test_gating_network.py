@@ -9,7 +9,8 @@ from safetensors.torch import load_file, save_file
 from transformers import T5Config, T5EncoderModel, T5ForConditionalGeneration
 
 from deepaudio_diffusers.errors import InputError
-from deepaudio_diffusers.models.gating_network import TASKS, MoFGatingConfig, MoFGatingNetwork
+from deepaudio_diffusers.models.gating_network import MoFGatingConfig, MoFGatingNetwork
+from deepaudio_diffusers.tasks import TASKS
 from tests.golden import relative_error
 
 

@@ -11,7 +11,8 @@ import torch
 from transformers import AutoTokenizer
 
 from deepaudio_diffusers.errors import InputError
-from deepaudio_diffusers.models.gating_network import TASKS, MoFGatingNetwork
+from deepaudio_diffusers.models.gating_network import MoFGatingNetwork
+from deepaudio_diffusers.tasks import TASKS
 
 
 SCRIPT = Path(__file__).parents[2] / "training_scripts" / "train_stage3_mof.py"

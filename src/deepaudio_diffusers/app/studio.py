@@ -14,8 +14,10 @@ import torch
 
 from ..errors import InputError, LimitExceededError, MediaError
 from ..media import Limits, MediaFile, MediaInfo, probe, write_audio, write_audio_into_video
-from ..pipelines.pipeline_deepaudio import NEEDS_SPEECH, NEEDS_VIDEO, DeepAudioPipeline
+from ..pipelines.pipeline_deepaudio import DeepAudioPipeline
+from ..pipelines.pipeline_text_to_speech import TextToSpeechPipeline
 from ..processing.audio import energy_contour
+from ..tasks import NEEDS_SPEECH, NEEDS_VIDEO
 from . import timeline
 
 
@@ -294,7 +296,7 @@ class _Watch:
         if self._stop.exists():
             raise Stopped("Stopped.")
         self._num_done += 1
-        what = "Speaking" if type(pipeline).__name__ == "TextToSpeechPipeline" else "Listening to the picture"
+        what = "Speaking" if isinstance(pipeline, TextToSpeechPipeline) else "Listening to the picture"
         # A long text takes more loops than expected.
         self._report(min(0.9, 0.1 + 0.8 * self._num_done / self._num_expected), what)
         return kwargs

@@ -15,6 +15,7 @@ from textwrap import dedent
 from typing import TYPE_CHECKING, Any
 
 from ..errors import DeepAudioError, InputError
+from ..tasks import TASKS
 
 
 if TYPE_CHECKING:
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-TASKS = ("video_to_audio", "video_to_speech", "text_to_speech", "soundtrack")
 SOME_FAILED = 3
 # What decides about the result besides arguments and weights.
 RECORDED_VERSIONS = ("deepaudio-diffusers", "torch", "diffusers", "transformers", "av", "numpy")

@@ -14,6 +14,7 @@ from typing import Any
 from ..errors import InputError
 from ..media.mux import AUDIO_FORMATS, VIDEO_FORMATS
 from ..media.source import printable
+from ..tasks import NEEDS_SPEECH, NEEDS_VIDEO, TASKS
 
 
 # By these a clip in a folder is told from other files.
@@ -27,14 +28,6 @@ USUAL_EXTENSION = ".mkv"
 # What a list may say about a clip, and what the options of the same names say about all of them.
 TEXTS = ("task", "instruction", "prompt", "negative_prompt", "contour_prompt", "transcript", "voice_text")
 FIELDS = ("file_name", "name", *TEXTS, "voice", "length", "seed")
-# What each task takes of what an option says.
-NEEDS = {
-    "video_to_audio": (),
-    "video_to_speech": ("transcript", "voice"),
-    "text_to_speech": ("transcript", "voice"),
-    "soundtrack": ("transcript", "voice"),
-}
-NEEDS_CLIP = ("video_to_speech", "soundtrack")
 # The kinds of files, and how they are called.
 EXTENSIONS = {
     "wav": (".wav",),
@@ -270,11 +263,11 @@ def _check_complete(job: Job) -> None:
         raise InputError(f"{where} there is no clip to put sound into; save wav or flac.")
     if task is None:
         return
-    if task not in NEEDS:
-        raise InputError(f"{where} the task is {task!r}; accepted are {', '.join(NEEDS)}.")
+    if task not in TASKS:
+        raise InputError(f"{where} the task is {task!r}; accepted are {', '.join(TASKS)}.")
     given = job.texts.keys() | ({"voice"} if job.voice else set())
-    missing = [f"--{name}" for name in NEEDS[task] if name not in given]
-    if task in NEEDS_CLIP and job.source is None:
+    missing = [f"--{name}" for name in ("transcript", "voice") if task in NEEDS_SPEECH and name not in given]
+    if task in NEEDS_VIDEO and job.source is None:
         missing.insert(0, "a clip")
     if task == "video_to_audio" and job.source is None and "prompt" not in given:
         missing.append("--prompt")

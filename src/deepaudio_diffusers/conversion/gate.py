@@ -12,7 +12,8 @@ from safetensors import SafetensorError
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from ..errors import CheckpointError, InputError
-from ..models.gating_network import TASKS, MoFGatingConfig, MoFGatingNetwork
+from ..models.gating_network import MoFGatingConfig, MoFGatingNetwork
+from ..tasks import TASKS
 
 
 _CONFIG, _WEIGHTS, _TOKENIZER = "config.json", "model.safetensors", "tokenizer_config.json"

@@ -12,7 +12,8 @@ from typing import Any
 import torch
 from transformers import PreTrainedTokenizerBase
 
-from ..models.gating_network import TASKS, MoFGatingNetwork
+from ..models.gating_network import MoFGatingNetwork
+from ..tasks import TASKS
 from . import Instruction
 
 

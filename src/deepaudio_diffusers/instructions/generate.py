@@ -32,7 +32,7 @@ from functools import cache, cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
-from ..models.gating_network import TASKS
+from ..tasks import TASKS
 from . import LANGUAGES, SPLITS, Instruction
 
 

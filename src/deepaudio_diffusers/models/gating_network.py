@@ -28,10 +28,7 @@ from transformers import initialization as init
 from transformers.utils import ModelOutput
 
 from ..errors import InputError
-
-
-# The tasks, in the order of the classes.
-TASKS = ("video_to_audio", "video_to_speech", "text_to_speech", "soundtrack")
+from ..tasks import TASKS
 
 
 class MoFGatingConfig(PretrainedConfig):

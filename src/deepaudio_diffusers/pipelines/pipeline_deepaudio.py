@@ -39,7 +39,7 @@ from ..errors import InputError
 from ..models.autoencoder_mmaudio import MMAudioMelVAE
 from ..models.encoder_conv import ConvVideoEncoder
 from ..models.encoder_synchformer import SynchformerVideoEncoder
-from ..models.gating_network import TASKS, MoFGatingNetwork
+from ..models.gating_network import MoFGatingNetwork
 from ..models.transformer_f5tts import F5TTSTransformer1DModel
 from ..models.transformer_mmaudio import MMAudioTransformer1DModel
 from ..models.vocoder_bigvgan import BigVGANVocoder
@@ -47,14 +47,11 @@ from ..models.vocoder_vocos import VocosVocoder
 from ..processing.audio import energy_contour, resample
 from ..processing.knowledge import align_energy, voiced_spans
 from ..processing.mixing import duck, match_loudness, mix_stems, place
+from ..tasks import NEEDS_SPEECH, NEEDS_VIDEO, TASKS
 from .pipeline_output import DeepAudioPipelineOutput, VideoFeatures, VoicePrompt
 from .pipeline_text_to_speech import TextToSpeechPipeline
 from .pipeline_video_to_audio import VideoToAudioPipeline
 
-
-# What each task takes; a clip may be given as a file, as frames, or as features.
-NEEDS_VIDEO = ("video_to_speech", "soundtrack")
-NEEDS_SPEECH = ("video_to_speech", "text_to_speech", "soundtrack")
 
 # What T5 was trained on; an instruction is a sentence or two.
 MAX_INSTRUCTION_TOKENS = 512
