@@ -701,7 +701,7 @@ class TestDiffusersFeatures:
             model.add_adapter(LoraConfig(r=2, target_modules=["cond_proj"], init_lora_weights=False))
             assert relative_error(model.encode_conditions(**conditions_of(inputs)).states, expected) > 1e-3
             off = model.encode_conditions(**conditions_of(inputs), attention_kwargs={"scale": 0.0})
-            assert torch.equal(off.states, expected)
+            torch.testing.assert_close(off.states, expected)
 
     def test_device_map_offload(self, model, inputs):
         from accelerate import cpu_offload
@@ -739,7 +739,8 @@ class TestDiffusersFeatures:
                     parameter.normal_(std=0.1)
             adapted = model(**inputs).sample
             assert relative_error(adapted, expected) > 1e-3
-            assert torch.equal(model(**inputs, attention_kwargs={"scale": 0.0}).sample, expected)
+            # Beside an adapter PyTorch multiplies with other kernels on some processors, which round otherwise.
+            torch.testing.assert_close(model(**inputs, attention_kwargs={"scale": 0.0}).sample, expected)
 
             model.save_lora_adapter(tmp_path)
             model.unload_lora()

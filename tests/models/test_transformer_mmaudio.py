@@ -505,7 +505,7 @@ class TestDiffusersFeatures:
             expected = model.encode_conditions(*features, NUM_CLIP_TOKENS, NUM_SYNC_TOKENS)
             model.add_adapter(LoraConfig(r=2, target_modules=["clip_embedder.proj"], init_lora_weights=False))
             off = {"attention_kwargs": {"scale": 0.0}}
-            assert torch.equal(
+            torch.testing.assert_close(
                 model.encode_conditions(*features, NUM_CLIP_TOKENS, NUM_SYNC_TOKENS, **off).clip_states,
                 expected.clip_states,
             )
@@ -540,7 +540,8 @@ class TestDiffusersFeatures:
                     parameter.normal_(std=0.1)
             adapted = model(**inputs).sample
             assert relative_error(adapted, expected) > 1e-3
-            assert torch.equal(model(**inputs, attention_kwargs={"scale": 0.0}).sample, expected)
+            # Beside an adapter PyTorch multiplies with other kernels on some processors, which round otherwise.
+            torch.testing.assert_close(model(**inputs, attention_kwargs={"scale": 0.0}).sample, expected)
 
             model.save_lora_adapter(tmp_path)
             model.unload_lora()
