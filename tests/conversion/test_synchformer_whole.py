@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Conversion of the whole of Synchformer."""
 
+import re
+
 import pytest
 import torch
 
@@ -17,24 +19,20 @@ def original():
 
 
 def published_shapes(tiny: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """The published state dict on the meta device: that of the fixture, 16 channels -> 768 and 2 layers -> 12 and 3."""
+    """The published state dict on the meta device: that of the fixture, 16 channels -> 768, 2 layers -> 12 and 3."""
     shapes = {}
     for key, tensor in tiny.items():
-        # Sizes of patches, segments and offsets are those of the published network, among them 16 for patches.
-        fixed = 3 if "patch_embed" in key else 0
-        wide = tensor.shape if not fixed else tensor.shape[:1]
-        sizes = [48 * size if size in (16, 32, 48, 64) else size for size in wide] + list(tensor.shape[len(wide) :])
-        layers = 3 if key.startswith("transformer.") else 12
-        for part in (".blocks.", ".layer."):
-            if f"{part}1." in key:
-                break
-            if f"{part}0." in key:
-                shapes |= {
-                    key.replace(f"{part}0.", f"{part}{i}."): torch.empty(sizes, device="meta") for i in range(layers)
-                }
-                break
-        else:
-            shapes[key] = torch.empty(sizes, device="meta")
+        # Patches are 16 pixels wide in both.
+        num_scaled = 1 if "patch_embed" in key else tensor.ndim
+        scaled = [48 * size if size % 16 == 0 else size for size in tensor.shape[:num_scaled]]
+        shape = [*scaled, *tensor.shape[num_scaled:]]
+        layer = re.search(r"\.(blocks|layer)\.(\d+)\.", key)
+        if layer is None:
+            shapes[key] = torch.empty(shape, device="meta")
+        elif layer[2] == "0":
+            for i in range(3 if key.startswith("transformer.") else 12):
+                name = key.replace(layer[0], f".{layer[1]}.{i}.")
+                shapes[name] = torch.empty(shape, device="meta")
     return shapes
 
 

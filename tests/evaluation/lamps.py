@@ -1,8 +1,9 @@
 # Copyright 2026 The deepaudio-diffusers authors.
 # SPDX-License-Identifier: Apache-2.0
-"""A world to be in time with: three lamps flash in turn at random times, and each has a colour and a tone of its own.
+"""A world to be in time with: a red and a blue lamp flash in turn, and each sounds a tone of its own.
 
-A lamp flashes again after four seconds at the earliest, so within two seconds only one shift of the sound fits.
+A flash is due every 3.2 s, which is how far the two windows of DeSync are apart, and comes up to 0.4 s early or late.
+Each window sees one of them, and may hear tones of others that belong to flashes before and after.
 """
 
 from dataclasses import dataclass
@@ -14,16 +15,13 @@ from deepaudio_diffusers.media.encode import encode_video
 
 SAMPLING_RATE = 16_000
 FRAME_RATE = 25
-# Red, green and blue, each in a quarter of the picture.
-COLOURS = ((220, 40, 40), (40, 220, 40), (40, 40, 220))
-NUM_LAMPS = len(COLOURS)
-# From one flash to the next.
-SHORTEST_GAP_IN_S, LONGEST_GAP_IN_S = 1.4, 2.0
+# Red and blue, each in a quarter of the picture.
+COLOURS = ((220, 40, 40), (40, 40, 220))
+# When flashes are due, and by how much they are early or late at most.
+FIRST_FLASH_IN_S, PERIOD_IN_S, JITTER_IN_S = 2.4, 3.2, 0.4
 FLASH_IN_S = 0.12
-TONES_IN_HZ = (400, 1200, 3600)
+TONES_IN_HZ = (500, 2500)
 TONE_DECAY_IN_S = 0.05
-# Sound that is shifted by up to two seconds is of flashes that are not seen.
-MARGIN_IN_S = 2.5
 DARK = 40
 # Seeds of clips that tests see; training has others.
 TEST_SEEDS = range(1_000_000, 1_001_000)
@@ -36,7 +34,7 @@ class Lamps:
 
     Args:
         times_in_s (`np.ndarray` of shape `(num_flashes,)`): When flashes begin; some before and after the clip.
-        which (`np.ndarray` of shape `(num_flashes,)`): Which of the four lamps flashes.
+        which (`np.ndarray` of shape `(num_flashes,)`): Which of the two lamps flashes.
         length_in_s (`float`): Length of the clip.
         seed (`int`): Of the noise in picture and sound.
     """
@@ -50,22 +48,21 @@ class Lamps:
 def make_lamps(seed: int, length_in_s: float) -> Lamps:
     """Flashes for a clip of `length_in_s`, the same for the same seed."""
     rng = np.random.default_rng(seed)
-    num_flashes = int((length_in_s + 2 * MARGIN_IN_S) / SHORTEST_GAP_IN_S) + 1
-    gaps = rng.uniform(SHORTEST_GAP_IN_S, LONGEST_GAP_IN_S, num_flashes)
-    times = gaps.cumsum() - MARGIN_IN_S - LONGEST_GAP_IN_S
-    which = (rng.integers(NUM_LAMPS) + np.arange(num_flashes)) % NUM_LAMPS
-    return Lamps(times, which, length_in_s, seed)
+    # One before the clip and one after it, whose tones a shift brings into it.
+    due = np.arange(-1, round(length_in_s / PERIOD_IN_S) + 1)
+    times = FIRST_FLASH_IN_S + PERIOD_IN_S * due + rng.uniform(-JITTER_IN_S, JITTER_IN_S, len(due))
+    return Lamps(times, (due + rng.integers(2)) % 2, length_in_s, seed)
 
 
 def picture_lamps(lamps: Lamps, size: int) -> np.ndarray:
-    """Frames of shape `(num_frames, size, size, 3)`, uint8: a quarter of the picture for each lamp, and some noise."""
+    """Frames of shape `(num_frames, size, size, 3)`, uint8: a lamp in each lower quarter, and some noise."""
     rng = np.random.default_rng((lamps.seed, 1))
     num_frames, half = round(lamps.length_in_s * FRAME_RATE), size // 2
     frames = rng.normal(DARK, 6, (num_frames, size, size, 3)).astype(np.float32)
     for time, lamp in zip(lamps.times_in_s, lamps.which, strict=True):
         first, last = (np.clip(round(edge * FRAME_RATE), 0, num_frames) for edge in (time, time + FLASH_IN_S))
-        top, left = half * (lamp // 2), half * (lamp % 2)
-        frames[first:last, top : top + half, left : left + half] += np.array(COLOURS[lamp]) - DARK
+        left = half * lamp
+        frames[first:last, half:, left : left + half] += np.array(COLOURS[lamp]) - DARK
     return frames.clip(0, 255).astype(np.uint8)
 
 

@@ -21,7 +21,16 @@ from torch import nn
 from deepaudio_diffusers import Synchformer
 from deepaudio_diffusers.processing.audio import synchformer_mel
 from deepaudio_diffusers.processing.video import normalize_sync_frames
-from tests.evaluation.lamps import FLASH_IN_S, NUM_LAMPS, TEST_SEEDS, Lamps, make_lamps, picture_lamps, sound_lamps
+from tests.evaluation.lamps import (
+    COLOURS,
+    FLASH_IN_S,
+    PERIOD_IN_S,
+    TEST_SEEDS,
+    Lamps,
+    make_lamps,
+    picture_lamps,
+    sound_lamps,
+)
 
 
 CONFIG = {
@@ -40,6 +49,7 @@ SCENE_LENGTH_IN_S = 32.0
 # Times are counted in frames: offsets are whole numbers of them, and so are the steps from segment to segment.
 FRAME_IN_S, SEGMENT_STEP, OFFSET_STEP = 0.04, 8, 5
 SAMPLES_PER_FRAME = 640
+SEGMENTS_PER_FLASH = round(PERIOD_IN_S / (SEGMENT_STEP * FRAME_IN_S))
 # How far before the middle of a time step a tone may have begun that belongs to it.
 TONE_IN_S = 0.1
 # Of the embeddings of places: from steps of the grid to the whole window.
@@ -92,9 +102,9 @@ def audio_segments(network: Synchformer, scene: Lamps, start: int = 0) -> torch.
 
 
 def lamps_at(scene: Lamps, times_in_s: torch.Tensor, length_in_s: float) -> torch.Tensor:
-    """Which lamps began at most `length_in_s` before each time, `(*times, 3)`."""
+    """Which lamps began at most `length_in_s` before each time, `(*times, 2)`."""
     since = times_in_s[..., None] - torch.from_numpy(scene.times_in_s).float()
-    flashes = F.one_hot(torch.from_numpy(scene.which), NUM_LAMPS).float()
+    flashes = F.one_hot(torch.from_numpy(scene.which), len(COLOURS)).float()
     return ((since >= 0) & (since < length_in_s)).float() @ flashes
 
 
@@ -107,7 +117,9 @@ def train_encoders(network: Synchformer, num_steps: int, learning_rate: float, n
         (network.encode_audio, [audio_segments(network, scene) for scene in scenes], 1, TONE_IN_S),
     ):
         labels = [lamps_at(scene, step_times(len(segments[0]))[times], length_in_s) for scene in scenes]
-        streams.append((encode, torch.cat(segments), torch.cat(labels), nn.Linear(CONFIG["hidden_size"], NUM_LAMPS)))
+        streams.append(
+            (encode, torch.cat(segments), torch.cat(labels), nn.Linear(CONFIG["hidden_size"], len(COLOURS)))
+        )
     heads = nn.ModuleList([head for *_, head in streams])
     parameters = [*network.video_encoder.parameters(), *network.audio_encoder.parameters(), *heads.parameters()]
     for step, optimizer in enumerate(optimizing(parameters, num_steps, learning_rate)):
@@ -138,16 +150,17 @@ def encode_scenes(network: Synchformer, seeds: range) -> tuple[torch.Tensor, tor
 def draw_windows(
     network: Synchformer, seen: torch.Tensor, heard: torch.Tensor, num_windows: int, generator: torch.Generator
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Features of windows at random places with random offsets, and which offset is true."""
+    """Features of windows around random flashes with random offsets, and which offset is true."""
     length, largest = network.config.num_segments, network.config.num_offsets // 2
-    # The sound begins up to two seconds before or after the pictures, which is up to seven segments.
-    first, last = 7, heard.shape[2] - length - 7
+    # Not the outermost flashes: the sound begins up to two seconds before or after the pictures.
+    due = range(1, int(SCENE_LENGTH_IN_S / PERIOD_IN_S) - 2)
     video, audio, targets = [], [], []
     for _ in range(num_windows):
-        scene, segment, offset = (
+        scene, flash, moved, offset = (
             int(torch.randint(low, high, (), generator=generator))
-            for low, high in ((0, len(seen)), (first, last), (-largest, largest + 1))
+            for low, high in ((0, len(seen)), (due.start, due.stop), (-1, 2), (-largest, largest + 1))
         )
+        segment = SEGMENTS_PER_FLASH * flash + moved
         start = SEGMENT_STEP * segment + OFFSET_STEP * offset
         video.append(seen[scene, segment : segment + length])
         audio.append(heard[scene, start % SEGMENT_STEP, start // SEGMENT_STEP :][:length])
@@ -159,7 +172,7 @@ def train_comparison(network: Synchformer, num_steps: int, learning_rate: float,
     """Second stage: offsets."""
     generator = torch.Generator().manual_seed(1)
     seen, heard = encode_scenes(network, range(num_scenes))
-    held_out = encode_scenes(network, range(num_scenes, num_scenes + 4))
+    held_out = encode_scenes(network, range(num_scenes, num_scenes + 2))
     print(f"features of {num_scenes} scenes after {time.process_time():.0f} s", flush=True)
     grid = network.offsets_in_s
     for step, _ in enumerate(optimizing([*network.comparison.parameters()], num_steps, learning_rate)):
@@ -198,9 +211,9 @@ def report(step: int, stage: str, **values: torch.Tensor) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("output", help="folder to write")
-    parser.add_argument("--encoder-steps", type=int, default=100)
-    parser.add_argument("--comparison-steps", type=int, default=1500)
-    parser.add_argument("--num-scenes", type=int, default=16)
+    parser.add_argument("--encoder-steps", type=int, default=80)
+    parser.add_argument("--comparison-steps", type=int, default=500)
+    parser.add_argument("--num-scenes", type=int, default=20)
     parser.add_argument("--learning-rate", type=float, default=3e-3)
     options = parser.parse_args()
     torch.manual_seed(0)
