@@ -117,9 +117,8 @@ def train_encoders(network: Synchformer, num_steps: int, learning_rate: float, n
         (network.encode_audio, [audio_segments(network, scene) for scene in scenes], 1, TONE_IN_S),
     ):
         labels = [lamps_at(scene, step_times(len(segments[0]))[times], length_in_s) for scene in scenes]
-        streams.append(
-            (encode, torch.cat(segments), torch.cat(labels), nn.Linear(CONFIG["hidden_size"], len(COLOURS)))
-        )
+        head = nn.Linear(network.config.hidden_size, len(COLOURS))
+        streams.append((encode, torch.cat(segments), torch.cat(labels), head))
     heads = nn.ModuleList([head for *_, head in streams])
     parameters = [*network.video_encoder.parameters(), *network.audio_encoder.parameters(), *heads.parameters()]
     for step, optimizer in enumerate(optimizing(parameters, num_steps, learning_rate)):
@@ -184,7 +183,7 @@ def train_comparison(network: Synchformer, num_steps: int, learning_rate: float,
         network.comparison.zero_grad()
         loss.backward()
         report(step, "comparison", loss=loss, right=(logits.argmax(-1) == targets).float().mean())
-        if step % 100 == 99:
+        if step % 50 == 49:
             video, audio, targets = draw_windows(network, *held_out, 64, torch.Generator().manual_seed(2))
             with torch.no_grad():
                 errors = (grid[network.compare(video, audio).argmax(-1)] - grid[targets]).abs()
