@@ -128,27 +128,21 @@ def infer_whole_synchformer_config(original_state_dict: dict[str, torch.Tensor])
     # Asked for first, so that a visual branch alone is told apart from something else.
     num_offsets = shape("transformer.off_head.weight", 2)[0]
     mel_patch_size = shape("afeat_extractor.ast.embeddings.patch_embeddings.projection.weight", 4)[2]
-    visual = infer_synchformer_config(
+    config = infer_synchformer_config(
         {key: tensor for key, tensor in original_state_dict.items() if key.startswith(VISUAL_PREFIX)}
     )
-    num_video_layers = visual.pop("num_layers")
-    layers_of = {
-        name: len({match[1] for key in original_state_dict if (match := re.match(pattern, key))})
-        for name, pattern in (
-            ("num_audio_layers", r"afeat_extractor\.ast\.encoder\.layer\.(\d+)\."),
-            ("num_sync_layers", r"transformer\.blocks\.(\d+)\."),
-        )
+    config["num_video_layers"] = config.pop("num_layers")
+    return config | {
+        "num_audio_layers": _count_layers(original_state_dict, "afeat_extractor.ast.encoder.layer."),
+        "num_sync_layers": _count_layers(original_state_dict, "transformer.blocks."),
+        "num_sync_heads": NUM_SYNC_HEADS,
+        "mel_patch_size": mel_patch_size,
+        "num_offsets": num_offsets,
     }
-    return (
-        visual
-        | layers_of
-        | {
-            "num_video_layers": num_video_layers,
-            "num_sync_heads": NUM_SYNC_HEADS,
-            "mel_patch_size": mel_patch_size,
-            "num_offsets": num_offsets,
-        }
-    )
+
+
+def _count_layers(state_dict: dict[str, torch.Tensor], prefix: str) -> int:
+    return len({key.removeprefix(prefix).split(".")[0] for key in state_dict if key.startswith(prefix)})
 
 
 def convert_whole_synchformer(original_state_dict: dict[str, torch.Tensor], **config: Any) -> Synchformer:
