@@ -183,7 +183,7 @@ def train_comparison(network: Synchformer, num_steps: int, learning_rate: float,
         network.comparison.zero_grad()
         loss.backward()
         report(step, "comparison", loss=loss, right=(logits.argmax(-1) == targets).float().mean())
-        if step % 50 == 49:
+        if step % 250 == 249:
             video, audio, targets = draw_windows(network, *held_out, 64, torch.Generator().manual_seed(2))
             with torch.no_grad():
                 errors = (grid[network.compare(video, audio).argmax(-1)] - grid[targets]).abs()
@@ -211,7 +211,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("output", help="folder to write")
     parser.add_argument("--encoder-steps", type=int, default=80)
-    parser.add_argument("--comparison-steps", type=int, default=500)
+    parser.add_argument("--comparison-steps", type=int, default=2500)
     parser.add_argument("--num-scenes", type=int, default=20)
     parser.add_argument("--learning-rate", type=float, default=3e-3)
     options = parser.parse_args()
