@@ -27,6 +27,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from accelerate.utils import set_seed
+from huggingface_hub.utils import tqdm
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from torch import nn
 from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast, T5Config
@@ -34,7 +35,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedToken
 from deepaudio_diffusers.errors import InputError
 from deepaudio_diffusers.instructions import Instruction, load_instructions
 from deepaudio_diffusers.instructions.evaluate import read_tasks, report
-from deepaudio_diffusers.instructions.generate import training_instructions
+from deepaudio_diffusers.instructions.generate import Span, training_instructions_with_spans
 from deepaudio_diffusers.models.gating_network import MoFGatingConfig, MoFGatingNetwork
 from deepaudio_diffusers.tasks import TASKS
 from deepaudio_diffusers.training.arguments import add_training_arguments, parse_with_preset
@@ -78,6 +79,9 @@ TINY_DEFAULTS = {
 }
 # Longer instructions are cut.
 MAX_TOKENS = 512
+# What a token can be: in no phrase, or in one that means a task, which is asked for or only mentioned.
+NUM_SPAN_CLASSES = 1 + 2 * len(TASKS)
+UNKNOWN = -100
 
 
 def parse_args(input_args: Sequence[str] | None = None) -> argparse.Namespace:
@@ -133,6 +137,13 @@ def parse_args(input_args: Sequence[str] | None = None) -> argparse.Namespace:
         help="Part of the tokens of half of the training instructions that are left out or exchanged for any other.",
     )
     group.add_argument("--label_smoothing", type=float, default=0.0, help="Of the cross-entropy.")
+    group.add_argument(
+        "--span_loss_weight",
+        type=float,
+        default=0.0,
+        help="Weight of a second loss, for instructions that are made from templates: each token has to tell which "
+        "task its phrase means, and whether that is asked for or only mentioned (default: %(default)s).",
+    )
     add_training_arguments(
         parser,
         train_batch_size=32,
@@ -243,42 +254,73 @@ def build_gate(args: argparse.Namespace, texts: Sequence[str]) -> tuple[MoFGatin
     return gate, AutoTokenizer.from_pretrained(args.text_encoder)
 
 
-def disturb_tokens(ids: list[int], vocab_size: int, probability: float, generator: random.Random) -> list[int]:
-    """`ids` with each but the last, the end, left out or exchanged with `probability`, so that no one word decides."""
+def disturb_tokens(
+    tokens: list[tuple[int, int]], vocab_size: int, probability: float, generator: random.Random
+) -> list[tuple[int, int]]:
+    """`tokens`, ids with classes, each but the last, the end, left out or exchanged with `probability`.
+
+    So no one word decides.
+    """
     result = []
-    for token in ids[:-1]:
+    for token in tokens[:-1]:
         if generator.random() >= probability:
             result.append(token)
         elif generator.random() < 0.5:
-            result.append(generator.randrange(vocab_size))
-    return [*result, ids[-1]]
+            result.append((generator.randrange(vocab_size), token[1]))
+    return [*result, tokens[-1]]
+
+
+def span_class(span: Span) -> int:
+    """The class of the tokens in `span`; 0 is that of those in none."""
+    return 1 + 2 * TASKS.index(span.task) + span.is_wanted
+
+
+def label_tokens(offsets: Sequence[tuple[int, int]], spans: Sequence[Span]) -> list[int]:
+    """The class of each token by the characters that it stands for."""
+    return [
+        next((span_class(span) for span in spans if span.start < end and start < span.end), 0)
+        for start, end in offsets
+    ]
 
 
 def prepare_items(
-    instructions: Sequence[Instruction], tokenizer: PreTrainedTokenizerBase, args: argparse.Namespace
-) -> list[tuple[list[int], int]]:
-    """The tokens of each instruction, some of them with typing errors, and the number of its task."""
+    instructions: Sequence[Instruction],
+    spans: Sequence[Sequence[Span]],
+    tokenizer: PreTrainedTokenizerBase,
+    args: argparse.Namespace,
+) -> list[dict[str, Any]]:
+    """The tokens of each instruction, some of them with typing errors, their classes, and the number of its task."""
     generator = random.Random(args.seed)
     texts = [
         add_typos(each.text, generator) if generator.random() < args.typo_probability else each.text
         for each in instructions
     ]
-    tokens = tokenizer(texts, truncation=True, max_length=MAX_TOKENS).input_ids
-    if args.token_dropout > 0:
-        tokens = [
-            disturb_tokens(ids, len(tokenizer), args.token_dropout, generator) if generator.random() < 0.5 else ids
-            for ids in tokens
-        ]
-    return [(ids, TASKS.index(each.label)) for ids, each in zip(tokens, instructions, strict=True)]
+    tokens = tokenizer(texts, truncation=True, max_length=MAX_TOKENS, return_offsets_mapping=True)
+    items = []
+    for each, text, phrases, ids, offsets in zip(
+        instructions, texts, spans, tokens.input_ids, tokens.offset_mapping, strict=True
+    ):
+        # Typing errors move the phrases, and written instructions have none that are known.
+        is_known = bool(phrases) and text == each.text
+        classes = label_tokens(offsets, phrases) if is_known else [UNKNOWN] * len(ids)
+        if args.token_dropout > 0 and generator.random() < 0.5:
+            pairs = disturb_tokens(list(zip(ids, classes, strict=True)), len(tokenizer), args.token_dropout, generator)
+            ids, classes = map(list, zip(*pairs, strict=True))
+        items.append({"input_ids": ids, "span_classes": classes, "label": TASKS.index(each.label)})
+    return items
 
 
 def make_collate(pad_token_id: int) -> Any:
-    def collate(items: list[tuple[list[int], int]]) -> dict[str, torch.Tensor]:
-        ids = [torch.tensor(tokens) for tokens, _ in items]
+    def pad(rows: list[list[int]], value: int) -> torch.Tensor:
+        return nn.utils.rnn.pad_sequence([torch.tensor(row) for row in rows], batch_first=True, padding_value=value)
+
+    def collate(items: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
+        ids = [item["input_ids"] for item in items]
         return {
-            "input_ids": nn.utils.rnn.pad_sequence(ids, batch_first=True, padding_value=pad_token_id),
-            "attention_mask": nn.utils.rnn.pad_sequence([torch.ones_like(each) for each in ids], batch_first=True),
-            "labels": torch.tensor([label for _, label in items]),
+            "input_ids": pad(ids, pad_token_id),
+            "attention_mask": pad([[1] * len(each) for each in ids], 0),
+            "span_classes": pad([item["span_classes"] for item in items], UNKNOWN),
+            "labels": torch.tensor([item["label"] for item in items]),
         }
 
     return collate
@@ -336,10 +378,13 @@ def main(args: argparse.Namespace) -> None:
     reports = {"train": DataReport(args.on_bad_data)}
     if args.data is not None:
         instructions = read_instructions(args.data, reports["train"])
+        spans = [[] for _ in instructions]
     else:
         items_per_step = args.train_batch_size * args.gradient_accumulation_steps * accelerator.num_processes
         num = args.num_train_instructions or args.max_train_steps * items_per_step
-        instructions = list(training_instructions(num, args.seed))
+        made = training_instructions_with_spans(num, args.seed)
+        progress = tqdm(made, "Instructions", num, disable=not accelerator.is_main_process)
+        instructions, spans = zip(*progress, strict=True)
         reports["train"].used += num
     if args.validation_data is not None:
         reports["validation"] = DataReport(args.on_bad_data)
@@ -352,12 +397,26 @@ def main(args: argparse.Namespace) -> None:
     # Gate.
     gate, tokenizer = build_gate(args, [instruction.text for instruction in instructions])
     gate.text_encoder.requires_grad_(not args.freeze_text_encoder)
-    items = prepare_items(instructions, tokenizer, args)
+    items = prepare_items(instructions, spans, tokenizer, args)
+    networks: dict[str, nn.Module] = {"gate": gate}
+    if args.span_loss_weight > 0:
+        # Needed for training alone.
+        networks["span_head"] = nn.Linear(gate.config.text_config.d_model, NUM_SPAN_CLASSES)
 
     def loss(networks: dict[str, nn.Module], batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, dict[str, Any]]:
-        logits = networks["gate"](batch["input_ids"], batch["attention_mask"]).logits.float()
-        value = F.cross_entropy(logits, batch["labels"], label_smoothing=args.label_smoothing)
-        return value, {"accuracy": (logits.argmax(-1) == batch["labels"]).float().mean()}
+        gate, mask, labels = networks["gate"], batch["attention_mask"], batch["labels"]
+        hidden_states = gate.text_encoder(input_ids=batch["input_ids"], attention_mask=mask).last_hidden_state
+        logits = gate.classify(hidden_states, mask).float()
+        value = F.cross_entropy(logits, labels, label_smoothing=args.label_smoothing)
+        figures = {"accuracy": (logits.argmax(-1) == labels).float().mean(), "task_loss": value}
+        if "span_head" in networks:
+            classes = batch["span_classes"].flatten()
+            span_logits = networks["span_head"](hidden_states).float().flatten(0, 1)
+            # A mean of which nothing is left where a batch has no token whose phrase is known.
+            span_loss = F.cross_entropy(span_logits, classes, ignore_index=UNKNOWN, reduction="sum")
+            figures["span_loss"] = span_loss / (classes != UNKNOWN).sum().clamp(min=1)
+            value = value + args.span_loss_weight * figures["span_loss"]
+        return value, figures
 
     def validate(networks: dict[str, nn.Module], step: int, folder: Path) -> dict[str, float]:
         tasks, _ = read_tasks(networks["gate"], tokenizer, [each.text for each in validation_instructions])
@@ -369,10 +428,10 @@ def main(args: argparse.Namespace) -> None:
     loop = TrainingLoop(
         args,
         accelerator,
-        {"gate": gate},
+        networks,
         loss,
         items,
-        [len(tokens) for tokens, _ in items],
+        [len(item["input_ids"]) for item in items],
         make_collate(tokenizer.pad_token_id),
         validate,
     )
