@@ -17,13 +17,15 @@ instructions to `my-gate/report.json`. `python benchmarks/gate_report.py my-gate
 
 import argparse
 import csv
+import itertools
 import json
 import random
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from accelerate.utils import set_seed
@@ -60,6 +62,7 @@ TINY_VOCAB_SIZE = 4096
 TINY_EMBEDDING_SCALE = 0.1
 # From which its tokenizer is learnt; more change nothing.
 NUM_TOKENIZER_INSTRUCTIONS = 20_000
+TOKENIZED_TOGETHER = 4096
 # Arguments that it changes. Weights that begin at random need larger steps than trained ones, and more of them.
 TINY_DEFAULTS = {
     "text_encoder": None,
@@ -242,7 +245,7 @@ def build_gate(args: argparse.Namespace, texts: Sequence[str]) -> tuple[MoFGatin
         gate = MoFGatingNetwork.from_pretrained(args.pretrained / "gate", dtype=torch.float32)
         return gate, AutoTokenizer.from_pretrained(args.pretrained / "gate_tokenizer")
     if args.preset == "tiny":
-        tokenizer = train_tokenizer(texts[:NUM_TOKENIZER_INSTRUCTIONS])
+        tokenizer = train_tokenizer(texts)
         text_config = T5Config(vocab_size=len(tokenizer), **TINY_TEXT_CONFIG)
         gate = MoFGatingNetwork(MoFGatingConfig(text_config, args.mlp_hidden_size, args.mlp_dropout))
         with torch.no_grad():
@@ -284,44 +287,49 @@ def label_tokens(offsets: Sequence[tuple[int, int]], spans: Sequence[Span]) -> l
 
 
 def prepare_items(
-    instructions: Sequence[Instruction],
-    spans: Sequence[Sequence[Span]],
+    instructions: Iterable[tuple[Instruction, Sequence[Span]]],
     tokenizer: PreTrainedTokenizerBase,
     args: argparse.Namespace,
 ) -> list[dict[str, Any]]:
     """The tokens of each instruction, some of them with typing errors, their classes, and the number of its task."""
     generator = random.Random(args.seed)
-    texts = [
-        add_typos(each.text, generator) if generator.random() < args.typo_probability else each.text
-        for each in instructions
-    ]
-    tokens = tokenizer(texts, truncation=True, max_length=MAX_TOKENS, return_offsets_mapping=True)
-    items = []
-    for each, text, phrases, ids, offsets in zip(
-        instructions, texts, spans, tokens.input_ids, tokens.offset_mapping, strict=True
-    ):
-        # Typing errors move the phrases, and written instructions have none that are known.
-        is_known = bool(phrases) and text == each.text
-        classes = label_tokens(offsets, phrases) if is_known else [UNKNOWN] * len(ids)
-        if args.token_dropout > 0 and generator.random() < 0.5:
-            pairs = disturb_tokens(list(zip(ids, classes, strict=True)), len(tokenizer), args.token_dropout, generator)
-            ids, classes = map(list, zip(*pairs, strict=True))
-        items.append({"input_ids": ids, "span_classes": classes, "label": TASKS.index(each.label)})
+    instructions, items = iter(instructions), []
+    # Not all at once: as Python objects a million instructions take 20 GB, as arrays 1 GB.
+    while chunk := list(itertools.islice(instructions, TOKENIZED_TOGETHER)):
+        texts = [
+            add_typos(each.text, generator) if generator.random() < args.typo_probability else each.text
+            for each, _ in chunk
+        ]
+        tokens = tokenizer(texts, truncation=True, max_length=MAX_TOKENS, return_offsets_mapping=True)
+        for (each, spans), text, ids, offsets in zip(
+            chunk, texts, tokens.input_ids, tokens.offset_mapping, strict=True
+        ):
+            # Typing errors move the phrases, and written instructions have none that are known.
+            is_known = bool(spans) and text == each.text
+            classes = label_tokens(offsets, spans) if is_known else [UNKNOWN] * len(ids)
+            pairs = list(zip(ids, classes, strict=True))
+            if args.token_dropout > 0 and generator.random() < 0.5:
+                pairs = disturb_tokens(pairs, len(tokenizer), args.token_dropout, generator)
+            items.append({"tokens": np.array(pairs, dtype=np.int32).T, "label": TASKS.index(each.label)})
     return items
 
 
 def make_collate(pad_token_id: int) -> Any:
-    def pad(rows: list[list[int]], value: int) -> torch.Tensor:
-        return nn.utils.rnn.pad_sequence([torch.tensor(row) for row in rows], batch_first=True, padding_value=value)
-
     def collate(items: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
-        ids = [item["input_ids"] for item in items]
-        return {
-            "input_ids": pad(ids, pad_token_id),
-            "attention_mask": pad([[1] * len(each) for each in ids], 0),
-            "span_classes": pad([item["span_classes"] for item in items], UNKNOWN),
+        lengths = [item["tokens"].shape[1] for item in items]
+        shape = (len(items), max(lengths))
+        batch = {
+            "input_ids": torch.full(shape, pad_token_id),
+            "attention_mask": torch.zeros(shape, dtype=torch.long),
+            "span_classes": torch.full(shape, UNKNOWN),
             "labels": torch.tensor([item["label"] for item in items]),
         }
+        for row, (item, length) in enumerate(zip(items, lengths, strict=True)):
+            ids, classes = torch.from_numpy(item["tokens"])
+            batch["input_ids"][row, :length] = ids
+            batch["span_classes"][row, :length] = classes
+            batch["attention_mask"][row, :length] = 1
+        return batch
 
     return collate
 
@@ -377,14 +385,12 @@ def main(args: argparse.Namespace) -> None:
     # Instructions.
     reports = {"train": DataReport(args.on_bad_data)}
     if args.data is not None:
-        instructions = read_instructions(args.data, reports["train"])
-        spans = [[] for _ in instructions]
+        instructions = iter([(each, []) for each in read_instructions(args.data, reports["train"])])
     else:
         items_per_step = args.train_batch_size * args.gradient_accumulation_steps * accelerator.num_processes
         num = args.num_train_instructions or args.max_train_steps * items_per_step
         made = training_instructions_with_spans(num, args.seed)
-        progress = tqdm(made, "Instructions", num, disable=not accelerator.is_main_process)
-        instructions, spans = zip(*progress, strict=True)
+        instructions = iter(tqdm(made, "Instructions", num, disable=not accelerator.is_main_process))
         reports["train"].used += num
     if args.validation_data is not None:
         reports["validation"] = DataReport(args.on_bad_data)
@@ -392,12 +398,13 @@ def main(args: argparse.Namespace) -> None:
     else:
         validation_instructions = load_instructions("validation")
     write_data_report(args, accelerator, **reports)
-    accelerator.print(dict(Counter(instruction.label for instruction in instructions)))
 
     # Gate.
-    gate, tokenizer = build_gate(args, [instruction.text for instruction in instructions])
+    first = list(itertools.islice(instructions, NUM_TOKENIZER_INSTRUCTIONS))
+    gate, tokenizer = build_gate(args, [instruction.text for instruction, _ in first])
     gate.text_encoder.requires_grad_(not args.freeze_text_encoder)
-    items = prepare_items(instructions, spans, tokenizer, args)
+    items = prepare_items(itertools.chain(first, instructions), tokenizer, args)
+    accelerator.print(dict(Counter(TASKS[item["label"]] for item in items)))
     networks: dict[str, nn.Module] = {"gate": gate}
     if args.span_loss_weight > 0:
         # Needed for training alone.
@@ -431,7 +438,7 @@ def main(args: argparse.Namespace) -> None:
         networks,
         loss,
         items,
-        [len(item["input_ids"]) for item in items],
+        [item["tokens"].shape[1] for item in items],
         make_collate(tokenizer.pad_token_id),
         validate,
     )

@@ -48,8 +48,9 @@ _NUM_OF_WRITTEN = 2
 # Of the training instructions.
 _SHARE_OF_WRITTEN = 0.35
 
-# Of the composed instructions; as many of those for a soundtrack are pairs.
+# Of the composed instructions; as many of those for a soundtrack are pairs. Training has more: they are the hard ones.
 _SHARE_OF_CONTRASTS = 0.4
+_SHARE_OF_CONTRASTS_IN_TRAINING = 0.65
 
 # The tasks from which those are told apart that a contrast asks for.
 _OTHERS = {
@@ -180,6 +181,8 @@ class Grammar:
         split (`str`): One of [`SPLITS`].
     """
 
+    share_of_contrasts = _SHARE_OF_CONTRASTS
+
     def __init__(self, language: str, split: str):
         self.language, self.split = language, split
         words = _read_words(language, "words.json")
@@ -250,7 +253,7 @@ class Grammar:
     def compose(self, task: str, generator: random.Random) -> tuple[str, str]:
         """A template for `task`, put together of a frame and phrases, and the names of its parts."""
         frames = self.frames
-        if generator.random() < _SHARE_OF_CONTRASTS:
+        if generator.random() < self.share_of_contrasts:
             frames = self.pairs if task == "soundtrack" else self.contrasts
         others = list(_OTHERS[task])
         generator.shuffle(others)
@@ -340,6 +343,8 @@ class TrainingGrammar(Grammar):
     Args:
         language (`str`): One of [`LANGUAGES`].
     """
+
+    share_of_contrasts = _SHARE_OF_CONTRASTS_IN_TRAINING
 
     def __init__(self, language: str):
         super().__init__(language, "train")
