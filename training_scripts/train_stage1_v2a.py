@@ -400,7 +400,7 @@ class Validation:
         }
         prompt = self.dataset.clips[index]["prompt"]
         titles = {f"{name}: {prompt}": mel for name, mel in mels.items()}
-        save_spectrograms(folder / f"{index:03d}.png", titles)
+        save_spectrograms(folder / f"{index:03d}.png", titles, rate / config.hop_length)
         contours = [
             energy_contour(sound, rate, mel_sampling_rate=rate, hop_length=config.hop_length)
             for sound in sounds.values()
