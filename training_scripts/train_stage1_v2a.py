@@ -85,7 +85,7 @@ FULL_TRAINING = {
 }
 TINY_TRAINING = FULL_TRAINING | {
     "train_batch_size": 16,
-    "max_train_steps": 7000,
+    "max_train_steps": 10_000,
     "learning_rate": 1.2e-3,
     "lr_scheduler": "cosine",
     "lr_warmup_steps": 100,
