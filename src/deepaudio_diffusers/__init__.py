@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from .models.encoder_conv import ConvVideoEncoder
     from .models.encoder_synchformer import SynchformerVideoEncoder
     from .models.gating_network import MoFGatingConfig, MoFGatingNetwork
+    from .models.synchformer import Synchformer
     from .models.transformer_f5tts import F5TTSTransformer1DModel
     from .models.transformer_mmaudio import MMAudioTransformer1DModel
     from .models.vocoder_bigvgan import BigVGANVocoder
@@ -68,6 +69,7 @@ LOADABLE_NAMES = {
     "MMAudioTransformer1DModel": ".models.transformer_mmaudio",
     "MoFGatingNetwork": ".models.gating_network",
     "PhoneTokenizer": ".processing.tokenization_phones",
+    "Synchformer": ".models.synchformer",
     "SynchformerVideoEncoder": ".models.encoder_synchformer",
     "TextToSpeechPipeline": ".pipelines.pipeline_text_to_speech",
     "VideoToAudioPipeline": ".pipelines.pipeline_video_to_audio",
@@ -140,6 +142,7 @@ __all__ = [
     "NoAudioStreamError",
     "NoVideoStreamError",
     "PhoneTokenizer",
+    "Synchformer",
     "SynchformerVideoEncoder",
     "TextToSpeechPipeline",
     "TextToSpeechPipelineOutput",

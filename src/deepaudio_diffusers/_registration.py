@@ -86,6 +86,7 @@ def _register_original_checkpoints(single_file_model: ModuleType):
     for class_name, module_name, name in (
         ("MMAudioTransformer1DModel", "mmaudio", "mmaudio_transformer"),
         ("F5TTSTransformer1DModel", "f5tts", "f5tts"),
+        ("Synchformer", "synchformer_whole", "whole_synchformer"),
     ):
         classes[class_name] = _single_file_functions(module_name, f"infer_{name}_config", f"convert_{name}")
 

@@ -52,7 +52,7 @@ def test_motion_is_measured_by_videos(tmp_path):
 
 def test_every_folder_has_a_card_and_no_other_is_found():
     folders = [path for path in MODULES.iterdir() if path.is_dir() and path.name != "__pycache__"]
-    assert len(folders) == 9
+    assert len(folders) == 10
     assert all((folder / "README.md").is_file() for folder in folders)
     with pytest.raises(InputError, match="frechet_distance"):
         module_path("beauty")

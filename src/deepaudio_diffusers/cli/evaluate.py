@@ -137,6 +137,9 @@ def _add_score_options(parser: argparse.ArgumentParser) -> None:
         "--tagger", metavar="SOURCE", help="FD, KD, KL, IS: an ASTForAudioClassification, or a SoundClassifier"
     )
     networks.add_argument("--clap", metavar="SOURCE", help="CLAP score: a ClapModel")
+    networks.add_argument(
+        "--synchformer", metavar="SOURCE", help="DeSync: a Synchformer, or the published synchformer_state_dict.pth"
+    )
     parser.add_argument("--seed", type=int, default=0, help="of the intervals, and of generation (default: 0)")
     parser.add_argument("--title", default="Scores", help="of the report")
     parser.add_argument(
@@ -239,6 +242,7 @@ def _scorers(options: argparse.Namespace, items: list) -> list:
         emotion_network=options.emotion_network,
         tagger=options.tagger,
         clap=options.clap,
+        synchformer=options.synchformer,
     )
 
 

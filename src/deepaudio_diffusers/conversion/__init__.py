@@ -18,6 +18,7 @@ _MODULES = {
     "convert_pipeline": "pipeline_folder",
     "convert_synchformer": "synchformer",
     "convert_vocos": "vocoders",
+    "convert_whole_synchformer": "synchformer_whole",
     "identify": "checkpoints",
     "load_checkpoint": "checkpoints",
     "read_shapes": "checkpoints",

@@ -20,7 +20,7 @@ from .state_dict import add_once, build_model, shape_of
 # Width of an attention head in every published network; a state dict does not tell it.
 HEAD_SIZE = 64
 
-_PREFIX = "vfeat_extractor."
+VISUAL_PREFIX = "vfeat_extractor."
 _UNUSED_KEYS = {"patch_embed.proj.weight", "patch_embed.proj.bias"}
 _RENAMES = {
     "cls_token": "class_token",
@@ -51,7 +51,7 @@ _BLOCK_RENAMES = {
 
 def _visual_branch(original_state_dict: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """The tensors of the visual branch under their bare names."""
-    visual = {k.removeprefix(_PREFIX): v for k, v in original_state_dict.items() if k.startswith(_PREFIX)}
+    visual = {k.removeprefix(VISUAL_PREFIX): v for k, v in original_state_dict.items() if k.startswith(VISUAL_PREFIX)}
     return visual or original_state_dict
 
 

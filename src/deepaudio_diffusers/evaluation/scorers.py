@@ -19,6 +19,7 @@ from ..errors import InputError
 from ..processing.audio import energy_contour, resample
 from ..processing.knowledge import align_energy
 from .contours import correlation, loudness_contour
+from .desync import CLIP_LENGTH_IN_S, WINDOW_LENGTH_IN_S, SynchronyNetwork
 from .distributions import frechet_distance, inception_score, kernel_distance, kl_divergence
 from .durations import duration_error
 from .embeddings import EmbeddingCache
@@ -71,7 +72,7 @@ class Scorer(ABC):
 
     @abstractmethod
     def score(self, clip: LoadedItem) -> Record:
-        """What is measured of a clip."""
+        """What is measured of a clip; `failure`, if it is there, says why its result counts as failed after all."""
 
     @abstractmethod
     def worst(self, clip: LoadedItem) -> Record:
@@ -392,6 +393,42 @@ class MotionScorer(Scorer):
             "AV-align": "onsets within one frame of a peak of the flow",
             "DeSync by motion": "best correlation of onset strength and change of flow within 2 s, in steps of 0.2 s",
             "failed clips": f"0 for AV-align, {LARGEST_OFFSET_IN_S} s for DeSync",
+        }
+
+
+class DesyncScorer(Scorer):
+    """By how much sound and picture are apart as Synchformer hears and sees it: DeSync.
+
+    Args:
+        network (`SynchronyNetwork`): Compares them.
+        cache (`EmbeddingCache`): Keeps what it made of sounds and videos.
+    """
+
+    name = "desync"
+    needs = ("video",)
+    figures = (Figure("desync", "DeSync", ("desync",), lower_is_better=True, unit="s"),)
+
+    def __init__(self, network: SynchronyNetwork, cache: EmbeddingCache) -> None:
+        self.network, self.cache = network, cache
+
+    def score(self, clip: LoadedItem) -> Record:
+        if clip.length_in_s < CLIP_LENGTH_IN_S:
+            reason = f"too short for DeSync: {clip.length_in_s:.2f} s of {CLIP_LENGTH_IN_S:g} s"
+            return self.worst(clip) | {"failure": reason}
+        heard = self.cache.hear(self.network, clip.waveform, clip.sampling_rate)["features"]
+        seen = self.cache.see(self.network, clip.item.video)["features"]
+        offsets = self.network.offsets(seen, heard)
+        return {"desync": float(np.abs(offsets).mean()), "desync_offsets": offsets}
+
+    def worst(self, clip: LoadedItem) -> Record:
+        return {"desync": self.network.largest_offset_in_s}
+
+    @property
+    def protocol(self) -> dict[str, Any]:
+        return network_protocol(self.network) | {
+            "windows": f"the first and the last {WINDOW_LENGTH_IN_S} s of the first {CLIP_LENGTH_IN_S:g} s",
+            "offset": "the most likely one; mean of sizes over both windows of all clips",
+            "failed clips": f"{self.network.largest_offset_in_s:g} s; so do sounds below {CLIP_LENGTH_IN_S:g} s",
         }
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..errors import InputError
+from .desync import SynchronyNetwork
 from .embeddings import EmbeddingCache
 from .items import Item
 from .networks import (
@@ -22,6 +23,7 @@ from .networks import (
 )
 from .scorers import (
     ContourScorer,
+    DesyncScorer,
     DistortionScorer,
     DurationScorer,
     MotionScorer,
@@ -48,6 +50,7 @@ def select_scorers(
     emotion_network: str | None = None,
     tagger: str | None = None,
     clap: str | None = None,
+    synchformer: str | None = None,
 ) -> list[Scorer]:
     """The scorers for some clips.
 
@@ -59,6 +62,7 @@ def select_scorers(
         recognizer, speaker_network, emotion_network, tagger, clap (`str`, *optional*): Folders or names on the Hub;
             each adds scorers. `"word-loop"` is a recogniser of the words of all transcripts, and `"resemblyzer"` a
             network for speakers.
+        synchformer (`str`, *optional*): A folder, or the file of the published weights; adds DeSync.
 
     Raises:
         InputError: When a name is unknown, clips lack what was asked for, or nothing can be scored.
@@ -83,6 +87,8 @@ def select_scorers(
         available.append(SoundScorer(_tagger(tagger), cache))
     if clap is not None:
         available.append(PromptScorer(ClapNetwork.from_pretrained(clap), cache))
+    if synchformer is not None:
+        available.append(DesyncScorer(SynchronyNetwork.from_pretrained(synchformer), cache))
     if scores is not None:
         by_name = {scorer.name: scorer for scorer in available}
         unknown = [name for name in scores if name not in by_name]

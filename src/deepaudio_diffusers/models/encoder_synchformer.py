@@ -112,13 +112,13 @@ class SynchformerDividedAttention(nn.Module, AttentionModuleMixin):
         return self.processor(self, hidden_states, num_steps)
 
 
-class SynchformerPoolAttnProcessor:
-    """Plain attention of few queries to many tokens."""
+class SynchformerAttnProcessor:
+    """Plain attention of some tokens to others, or to themselves."""
 
     _attention_backend = None
     _parallel_config = None
 
-    def __call__(self, attn: "SynchformerPoolAttention", hidden_states: torch.Tensor, context: torch.Tensor):
+    def __call__(self, attn: "SynchformerAttention", hidden_states: torch.Tensor, context: torch.Tensor):
         query = attn.to_q(hidden_states)
         if attn.fused_projections:
             key, value = attn.to_kv(context).chunk(2, dim=-1)
@@ -133,11 +133,11 @@ class SynchformerPoolAttnProcessor:
         return attn.to_out[1](hidden_states)
 
 
-class SynchformerPoolAttention(nn.Module, AttentionModuleMixin):
-    """Attention of a pooling token to the tokens that it pools."""
+class SynchformerAttention(nn.Module, AttentionModuleMixin):
+    """Attention of tokens to those of `context`."""
 
-    _default_processor_cls = SynchformerPoolAttnProcessor
-    _available_processors = [SynchformerPoolAttnProcessor]
+    _default_processor_cls = SynchformerAttnProcessor
+    _available_processors = [SynchformerAttnProcessor]
     is_cross_attention = True
     use_bias = True
 
@@ -183,7 +183,7 @@ class SynchformerSpatialAggregator(nn.Module):
         super().__init__()
         self.class_token = nn.Parameter(torch.randn(1, 1, dim) * 0.02)
         self.norm_attn = nn.LayerNorm(dim, eps=LAYER_NORM_EPS)
-        self.attn = SynchformerPoolAttention(dim, heads)
+        self.attn = SynchformerAttention(dim, heads)
         self.norm_ff = nn.LayerNorm(dim, eps=LAYER_NORM_EPS)
         self.ff = FeedForward(dim, mult=mlp_ratio, activation_fn="gelu")
 

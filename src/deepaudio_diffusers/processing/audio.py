@@ -34,6 +34,15 @@ MEL_FLOOR = 1e-5
 # Added to the power in mels for BigVGAN, to keep the gradient of its root finite.
 BIGVGAN_POWER_EPSILON = 1e-9
 
+# What Synchformer hears: segments of 0.64 s, one every 0.32 s, in frames of 25 ms every 10 ms.
+SYNC_SAMPLING_RATE = 16_000
+SYNC_SEGMENT_SAMPLES = 10_240
+SYNC_STEP_SAMPLES = SYNC_SEGMENT_SAMPLES // 2
+SYNC_N_FFT, SYNC_WINDOW_LENGTH, SYNC_HOP_LENGTH = 1024, 400, 160
+SYNC_POWER_FLOOR = 1e-6
+# Statistics of the log mels of AudioSet, with which it was trained.
+SYNC_MEL_MEAN, SYNC_MEL_STD = -4.2677393, 4.5689974
+
 # A resampling filter has one row of taps for each output sample until both rates meet again. This many values are
 # 512 MiB in the float64 that they are computed in; the usual pairs of rates need less than a thousandth of them.
 MAX_RESAMPLING_TAPS = 2**26
@@ -223,6 +232,47 @@ def log_mel_spectrogram(
         else:
             magnitude = torch.view_as_real(spectrum).square().sum(-1).add(BIGVGAN_POWER_EPSILON).sqrt()
         return (magnitude.transpose(1, 2) @ bank).clamp(min=MEL_FLOOR).log()
+
+
+@lru_cache(maxsize=4)
+def _sync_mel(num_mels: int, device: torch.device) -> torchaudio.transforms.MelSpectrogram:
+    # As for `_mel_tensors`: no tensors of inference mode in a cache.
+    with torch.inference_mode(False), torch.device("cpu"):
+        transform = torchaudio.transforms.MelSpectrogram(
+            SYNC_SAMPLING_RATE, SYNC_N_FFT, SYNC_WINDOW_LENGTH, SYNC_HOP_LENGTH, n_mels=num_mels
+        )
+    return transform.to(device)
+
+
+def synchformer_mel(waveform: torch.Tensor, *, num_mels: int = 128, num_frames: int = 66) -> torch.Tensor:
+    """Mel spectrograms of the segments of a sound, as Synchformer hears them.
+
+    Natural logarithms of the power in bands on the HTK scale, normalised. A segment of 0.64 s has 65 frames, and those
+    that are missing are zeros before the normalisation, as in hkchengrex/av-benchmark (MIT). What is left over after
+    the last whole segment is not heard.
+
+    Args:
+        waveform (`torch.Tensor` of shape `(..., num_samples)`): Mono sound at 16 kHz.
+        num_mels (`int`, defaults to 128): Mel bands.
+        num_frames (`int`, defaults to 66): Frames of each segment.
+
+    Returns:
+        `torch.Tensor` of shape `(..., num_segments, num_frames, num_mels)`: float32, also under autocast.
+
+    Raises:
+        InputError: If the waveform is not finite, or shorter than a segment.
+    """
+    check_waveform("waveform", waveform, "(..., num_samples)")
+    if waveform.shape[-1] < SYNC_SEGMENT_SAMPLES:
+        raise InputError(
+            f"`waveform` has {waveform.shape[-1]} samples; one segment of Synchformer has {SYNC_SEGMENT_SAMPLES}."
+        )
+    with torch.autocast(waveform.device.type, enabled=False):
+        segments = waveform.float().unfold(-1, SYNC_SEGMENT_SAMPLES, SYNC_STEP_SAMPLES)
+        power = _sync_mel(num_mels, waveform.device)(segments)
+        log_mel = (power + SYNC_POWER_FLOOR).log()
+        log_mel = F.pad(log_mel, (0, num_frames - log_mel.shape[-1]))
+        return ((log_mel - SYNC_MEL_MEAN) / (2 * SYNC_MEL_STD)).transpose(-1, -2)
 
 
 def energy_contour(
