@@ -36,10 +36,22 @@ def frechet_distance(first: np.ndarray, second: np.ndarray) -> float:
     """
     image = require("torchmetrics.image.fid", "The Fréchet distance")
     _check_pair(first, second, least=2)
+    first, second = _in_joint_span(first.astype(np.float64), second.astype(np.float64))
     metric = image.FrechetInceptionDistance(feature=_identity(first.shape[1])).set_dtype(torch.float64)
-    metric.update(torch.from_numpy(first).double(), real=True)
-    metric.update(torch.from_numpy(second).double(), real=False)
+    metric.update(torch.from_numpy(first), real=True)
+    metric.update(torch.from_numpy(second), real=False)
     return metric.compute().item()
+
+
+def _in_joint_span(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Two sets in coordinates of the space that their differences span, in which their distance is the same: the time
+    that it takes grows with the cube of the dimensions, of which networks have more than there may be items."""
+    centre = np.concatenate([first, second]).mean(axis=0)
+    first, second = first - centre, second - centre
+    if len(first) + len(second) >= first.shape[1]:
+        return first, second
+    basis, _ = np.linalg.qr(np.concatenate([first, second]).T)
+    return first @ basis, second @ basis
 
 
 def kernel_distance(

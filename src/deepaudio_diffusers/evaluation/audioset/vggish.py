@@ -48,9 +48,7 @@ class VGGish(ModelMixin, ConfigMixin):
     ) -> None:
         super().__init__()
         widths = [1, *(width for stage in channels for width in stage)]
-        self.convolutions = nn.ModuleList(
-            nn.Conv2d(before, after, 3, padding=1) for before, after in pairwise(widths)
-        )
+        self.convolutions = nn.ModuleList(nn.Conv2d(before, after, 3, padding=1) for before, after in pairwise(widths))
         num_pixels = (PIECE_IN_FRAMES >> len(channels)) * (NUM_MELS >> len(channels))
         self.hidden1 = nn.Linear(num_pixels * widths[-1], hidden_size)
         self.hidden2 = nn.Linear(hidden_size, hidden_size)
