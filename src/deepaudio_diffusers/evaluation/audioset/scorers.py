@@ -58,7 +58,7 @@ class FrechetAudioScorer(Scorer):
     def __init__(self, network: VggishListener, cache: EmbeddingCache, length_in_s: float | None = None) -> None:
         self.network, self.cache, self.length_in_s = network, cache, length_in_s
         distance = _of_pieces(network.embedding_size)
-        columns = ("pieces", "reference_pieces")
+        columns = ("num_pieces", "pieces", "reference_pieces")
         self.figures = (Figure("fad", "FAD (VGGish)", columns, distance, lower_is_better=True, is_of_sets=True),)
 
     def score(self, clip: LoadedItem) -> Record:
@@ -67,7 +67,7 @@ class FrechetAudioScorer(Scorer):
             self.cache.hear(self.network, waveform, rate)["embeddings"]
             for waveform in _centred_pair(clip, rate, self.length_in_s)
         )
-        return {"pieces": result, "reference_pieces": reference}
+        return {"num_pieces": len(result), "pieces": result, "reference_pieces": reference}
 
     def worst(self, clip: LoadedItem) -> Record:
         return self.score(clip)
@@ -110,12 +110,11 @@ def _centred(waveform: torch.Tensor) -> torch.Tensor:
 
 
 def _of_pieces(embedding_size: int) -> Callable[[np.ndarray], float]:
-    """Fréchet distance of rows that have the pieces of a clip side by side, and then those of its reference; the
-    places of clips that are shorter than the longest hold NaN."""
+    """Fréchet distance of rows that have the number of pieces of a clip, the pieces, and those of its reference."""
 
     def statistic(rows: np.ndarray) -> float:
-        halves = np.split(rows, 2, axis=1)
-        pieces = [half.reshape(-1, embedding_size) for half in halves]
-        return frechet_distance(*(each[np.isfinite(each).all(axis=1)] for each in pieces))
+        pieces = rows[:, 1:].reshape(len(rows), 2, -1, embedding_size)
+        is_piece = np.arange(pieces.shape[2]) < rows[:, :1]
+        return frechet_distance(pieces[:, 0][is_piece], pieces[:, 1][is_piece])
 
     return statistic
