@@ -112,7 +112,7 @@ def test_several_processes_report_the_same(scored, tmp_path):
     # A network may round otherwise on another number of threads.
     by_network = [report["systems"]["bad"]["figures"].pop("fad") for report in (two, one)]
     assert two == one
-    assert by_network[0] == pytest.approx(by_network[1], rel=1e-5)
+    assert by_network[0] == pytest.approx(by_network[1], rel=1e-4)
 
 
 def test_words_are_counted_as_jiwer_counts_them(tmp_path):

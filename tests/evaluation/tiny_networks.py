@@ -69,23 +69,27 @@ def save_tagger(folder: Path) -> Path:
 def save_panns(folder: Path, **config) -> Path:
     torch.manual_seed(5)
     model = Cnn14(channels=(2, 4, 4, 8, 8, 16), embedding_size=16, num_labels=5, **config)
-    model.save_pretrained(folder)
-    return folder
+    return _save_awake(model, folder)
 
 
 def save_passt(folder: Path, **config) -> Path:
     torch.manual_seed(6)
     sizes = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 8}
     model = PaSST(ASTConfig(**sizes, num_labels=5, max_length=100, **config))
-    # Positions that are all zero would tell no time.
-    torch.nn.init.normal_(model.audio_spectrogram_transformer.embeddings.position_embeddings)
-    model.save_pretrained(folder)
-    return folder
+    return _save_awake(model, folder)
 
 
 def save_vggish(folder: Path, **config) -> Path:
     torch.manual_seed(7)
     model = VGGish(channels=((2,), (4,), (4, 4), (8, 8)), hidden_size=16, embedding_size=4, **config)
+    return _save_awake(model, folder)
+
+
+def _save_awake(model, folder: Path) -> Path:
+    """With weights so large that what is heard reaches the output."""
+    for parameter in model.parameters():
+        if parameter.ndim > 1:
+            torch.nn.init.kaiming_normal_(parameter)
     model.save_pretrained(folder)
     return folder
 
