@@ -8,11 +8,13 @@ export OMP_WAIT_POLICY := passive
 .PHONY: demo test lint checkpoint app space clean
 
 demo: .venv/installed
-	$(BIN)/python examples/make_a_soundtrack.py --pipeline checkpoints/deepaudio-tiny \
-		--video examples/assets/puppet-and-drums.mp4 --prompt "drums being played with sticks" \
-		--contour-prompt "a puppet talking" --transcript "throw brown over hammer one later" \
+	$(BIN)/deepaudio generate examples/assets/puppet-and-drums.mp4 --model checkpoints/deepaudio-tiny \
+		--task soundtrack --prompt "drums being played with sticks" --contour-prompt "a puppet talking" \
+		--transcript "throw brown over hammer one later" \
 		--voice examples/assets/voice.wav --voice-text "throw white with paper five later" \
-		--output-dir build/demo
+		--save video,stems,spectrogram --output build/demo --overwrite
+	@echo "The clip with its sound: build/demo/puppet-and-drums.mp4"
+	@echo "What was made, as a picture: build/demo/puppet-and-drums.png"
 	@echo "A small checkpoint of a small world, trained on a CPU: checkpoints/deepaudio-tiny/README.md says what it can do."
 	@echo "Convert published weights with 'deepaudio convert' (docs/checkpoints.md) for real clips."
 

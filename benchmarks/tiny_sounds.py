@@ -29,7 +29,7 @@ from tiny_system import (
     target_table,
 )
 
-from deepaudio_diffusers.evaluation.classifier import SoundClassifier, sound_mel
+from deepaudio_diffusers.evaluation.classifier import HOP_LENGTH, SoundClassifier, sound_mel
 from deepaudio_diffusers.evaluation.contours import correlation, loudness_contour
 from deepaudio_diffusers.evaluation.distributions import frechet_distance
 from deepaudio_diffusers.evaluation.intervals import Estimate
@@ -403,4 +403,4 @@ def draw_sounds(report: Report, rows: dict[str, Row]) -> None:
     for clip, copied, made in zip(chosen, copies, generated, strict=True):
         for title, waveform in (("true", clip.audio), ("codec copy", copied), ("generated", made)):
             mels[f"{clip.metadata['prompt']}: {title}"] = sound_mel(waveform, SAMPLING_RATE)
-    save_spectrograms(path, mels)
+    save_spectrograms(path, mels, SAMPLING_RATE / HOP_LENGTH)

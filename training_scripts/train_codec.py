@@ -174,10 +174,14 @@ def make_network(args: argparse.Namespace) -> nn.Module:
 
 
 def write_validation(
-    folder: Path, pictures: list[dict[str, torch.Tensor]], sounds: dict[str, torch.Tensor], sampling_rate: int
+    folder: Path,
+    pictures: list[dict[str, torch.Tensor]],
+    sounds: dict[str, torch.Tensor],
+    sampling_rate: int,
+    hop_length: int,
 ) -> None:
     for index, spectrograms in enumerate(pictures[:VALIDATION_PICTURES]):
-        save_spectrograms(folder / f"spectrogram-{index}.png", spectrograms)
+        save_spectrograms(folder / f"spectrogram-{index}.png", spectrograms, sampling_rate / hop_length)
     for name, waveform in sounds.items():
         write_audio(folder / f"{name}.wav", waveform, sampling_rate, allow_silence=True)
 
@@ -228,7 +232,7 @@ def main(args: argparse.Namespace) -> None:
             figures, predictions, pictures = validate_vocoder(networks["vocoder"], waveforms)
             for index in range(min(VALIDATION_PICTURES, len(waveforms))):
                 sounds |= {f"true-{index}": waveforms[index], f"vocoder-{index}": predictions[index]}
-        write_validation(folder, pictures, sounds, sampling_rate)
+        write_validation(folder, pictures, sounds, sampling_rate, hop_length)
         return figures
 
     dataset = WaveformCrops(cache, crop_length, hop_length)

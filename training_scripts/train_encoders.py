@@ -27,10 +27,12 @@ from torch.utils.data import default_collate
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer, CLIPVisionConfig
 
 from deepaudio_diffusers import CLIPFrameEncoder, ConvVideoEncoder, SynchformerVideoEncoder
+from deepaudio_diffusers.processing.sequence import SYNC_FRAMES_PER_SECOND
 from deepaudio_diffusers.training.arguments import add_data_arguments, add_training_arguments, read_preset
 from deepaudio_diffusers.training.codec import evenly_spaced
 from deepaudio_diffusers.training.data import DataReport, write_data_report
 from deepaudio_diffusers.training.encoders import (
+    MELS_PER_FRAME,
     EncoderHeads,
     SegmentDataset,
     cache_clips,
@@ -200,7 +202,8 @@ def main(args: argparse.Namespace) -> None:
         indices = evenly_spaced(len(validation_cache), VALIDATION_CLIPS)
         figures, pictures = validate_encoders(networks, validation_cache, indices, tokenizer)
         for index, spectrograms in enumerate(pictures[:VALIDATION_PICTURES]):
-            save_spectrograms(folder / f"spectrogram-{index}.png", spectrograms)
+            path = folder / f"spectrogram-{index}.png"
+            save_spectrograms(path, spectrograms, MELS_PER_FRAME * SYNC_FRAMES_PER_SECOND)
         return figures
 
     dataset = SegmentDataset(cache, tokenizer)

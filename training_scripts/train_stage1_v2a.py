@@ -85,7 +85,7 @@ FULL_TRAINING = {
 }
 TINY_TRAINING = FULL_TRAINING | {
     "train_batch_size": 16,
-    "max_train_steps": 7000,
+    "max_train_steps": 10_000,
     "learning_rate": 1.2e-3,
     "lr_scheduler": "cosine",
     "lr_warmup_steps": 100,
@@ -400,7 +400,7 @@ class Validation:
         }
         prompt = self.dataset.clips[index]["prompt"]
         titles = {f"{name}: {prompt}": mel for name, mel in mels.items()}
-        save_spectrograms(folder / f"{index:03d}.png", titles)
+        save_spectrograms(folder / f"{index:03d}.png", titles, rate / config.hop_length)
         contours = [
             energy_contour(sound, rate, mel_sampling_rate=rate, hop_length=config.hop_length)
             for sound in sounds.values()

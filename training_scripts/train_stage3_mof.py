@@ -17,16 +17,19 @@ instructions to `my-gate/report.json`. `python benchmarks/gate_report.py my-gate
 
 import argparse
 import csv
+import itertools
 import json
 import random
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from accelerate.utils import set_seed
+from huggingface_hub.utils import tqdm
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from torch import nn
 from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast, T5Config
@@ -34,7 +37,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedToken
 from deepaudio_diffusers.errors import InputError
 from deepaudio_diffusers.instructions import Instruction, load_instructions
 from deepaudio_diffusers.instructions.evaluate import read_tasks, report
-from deepaudio_diffusers.instructions.generate import training_instructions
+from deepaudio_diffusers.instructions.generate import Span, training_instructions_with_spans
 from deepaudio_diffusers.models.gating_network import MoFGatingConfig, MoFGatingNetwork
 from deepaudio_diffusers.tasks import TASKS
 from deepaudio_diffusers.training.arguments import add_training_arguments, parse_with_preset
@@ -43,41 +46,46 @@ from deepaudio_diffusers.training.hub import save_and_push
 from deepaudio_diffusers.training.loop import TrainingLoop, make_accelerator
 
 
-# What `--preset tiny` builds: under 4 MB in half precision.
+# What `--preset tiny` builds: under 8 MB in half precision.
 TINY_TEXT_CONFIG = {
-    "d_model": 128,
+    "d_model": 192,
     "d_kv": 32,
-    "d_ff": 256,
-    "num_layers": 2,
-    "num_heads": 4,
+    "d_ff": 384,
+    "num_layers": 4,
+    "num_heads": 6,
     "feed_forward_proj": "gated-silu",
     # Tokens are left out of the training instructions instead, which costs no time: dropout would take half of it.
     "dropout_rate": 0.0,
 }
-TINY_VOCAB_SIZE = 4096
+TINY_VOCAB_SIZE = 8192
 # T5 begins with embeddings of standard deviation 1, which steps of a training this short hardly move.
 TINY_EMBEDDING_SCALE = 0.1
 # From which its tokenizer is learnt; more change nothing.
 NUM_TOKENIZER_INSTRUCTIONS = 20_000
+TOKENIZED_TOGETHER = 4096
 # Arguments that it changes. Weights that begin at random need larger steps than trained ones, and more of them.
 TINY_DEFAULTS = {
     "text_encoder": None,
     "train_batch_size": 128,
-    "max_train_steps": 1800,
-    # Constant, so that a training may end after any step: the moving average does what a falling rate would do.
-    "lr_scheduler": "constant",
-    "learning_rate": 1.5e-3,
-    "lr_warmup_steps": 100,
+    "max_train_steps": 18_000,
+    "lr_scheduler": "cosine",
+    "learning_rate": 8e-4,
+    "lr_warmup_steps": 300,
     "ema_decay": 0.999,
     "mlp_hidden_size": 128,
     "label_smoothing": 0.02,
-    "token_dropout": 0.1,
-    "num_train_instructions": 120_000,
-    "validation_steps": 500,
-    "checkpointing_steps": 100,
+    "span_loss_weight": 1.0,
+    # No more: an instruction that has lost its "not" has another meaning.
+    "token_dropout": 0.05,
+    "num_train_instructions": 800_000,
+    "validation_steps": 1000,
+    "checkpointing_steps": 500,
 }
 # Longer instructions are cut.
 MAX_TOKENS = 512
+# What a token can be: in no phrase, or in one that means a task, which is asked for or only mentioned.
+NUM_SPAN_CLASSES = 1 + 2 * len(TASKS)
+UNKNOWN = -100
 
 
 def parse_args(input_args: Sequence[str] | None = None) -> argparse.Namespace:
@@ -87,7 +95,7 @@ def parse_args(input_args: Sequence[str] | None = None) -> argparse.Namespace:
         "--preset",
         choices=("tiny", "full"),
         default="full",
-        help="'tiny' builds a gate of about a million weights and its tokenizer from the training data alone, and "
+        help="'tiny' builds a gate of about three million weights and its tokenizer from the training data alone, and "
         f"changes the defaults of {', '.join(f'--{name}' for name in TINY_DEFAULTS)}.",
     )
     group.add_argument(
@@ -133,6 +141,13 @@ def parse_args(input_args: Sequence[str] | None = None) -> argparse.Namespace:
         help="Part of the tokens of half of the training instructions that are left out or exchanged for any other.",
     )
     group.add_argument("--label_smoothing", type=float, default=0.0, help="Of the cross-entropy.")
+    group.add_argument(
+        "--span_loss_weight",
+        type=float,
+        default=0.0,
+        help="Weight of a second loss, for instructions that are made from templates: each token has to tell which "
+        "task its phrase means, and whether that is asked for or only mentioned (default: %(default)s).",
+    )
     add_training_arguments(
         parser,
         train_batch_size=32,
@@ -231,7 +246,7 @@ def build_gate(args: argparse.Namespace, texts: Sequence[str]) -> tuple[MoFGatin
         gate = MoFGatingNetwork.from_pretrained(args.pretrained / "gate", dtype=torch.float32)
         return gate, AutoTokenizer.from_pretrained(args.pretrained / "gate_tokenizer")
     if args.preset == "tiny":
-        tokenizer = train_tokenizer(texts[:NUM_TOKENIZER_INSTRUCTIONS])
+        tokenizer = train_tokenizer(texts)
         text_config = T5Config(vocab_size=len(tokenizer), **TINY_TEXT_CONFIG)
         gate = MoFGatingNetwork(MoFGatingConfig(text_config, args.mlp_hidden_size, args.mlp_dropout))
         with torch.no_grad():
@@ -243,43 +258,79 @@ def build_gate(args: argparse.Namespace, texts: Sequence[str]) -> tuple[MoFGatin
     return gate, AutoTokenizer.from_pretrained(args.text_encoder)
 
 
-def disturb_tokens(ids: list[int], vocab_size: int, probability: float, generator: random.Random) -> list[int]:
-    """`ids` with each but the last, the end, left out or exchanged with `probability`, so that no one word decides."""
+def disturb_tokens(
+    tokens: list[tuple[int, int]], vocab_size: int, probability: float, generator: random.Random
+) -> list[tuple[int, int]]:
+    """`tokens`, ids with classes, each but the last, the end, left out or exchanged with `probability`.
+
+    So no one word decides.
+    """
     result = []
-    for token in ids[:-1]:
+    for token in tokens[:-1]:
         if generator.random() >= probability:
             result.append(token)
         elif generator.random() < 0.5:
-            result.append(generator.randrange(vocab_size))
-    return [*result, ids[-1]]
+            result.append((generator.randrange(vocab_size), token[1]))
+    return [*result, tokens[-1]]
+
+
+def span_class(span: Span) -> int:
+    """The class of the tokens in `span`; 0 is that of those in none."""
+    return 1 + 2 * TASKS.index(span.task) + span.is_wanted
+
+
+def label_tokens(offsets: Sequence[tuple[int, int]], spans: Sequence[Span]) -> list[int]:
+    """The class of each token by the characters that it stands for."""
+    return [
+        next((span_class(span) for span in spans if span.start < end and start < span.end), 0)
+        for start, end in offsets
+    ]
 
 
 def prepare_items(
-    instructions: Sequence[Instruction], tokenizer: PreTrainedTokenizerBase, args: argparse.Namespace
-) -> list[tuple[list[int], int]]:
-    """The tokens of each instruction, some of them with typing errors, and the number of its task."""
+    instructions: Iterable[tuple[Instruction, Sequence[Span]]],
+    tokenizer: PreTrainedTokenizerBase,
+    args: argparse.Namespace,
+) -> list[dict[str, Any]]:
+    """The tokens of each instruction, some of them with typing errors, their classes, and the number of its task."""
     generator = random.Random(args.seed)
-    texts = [
-        add_typos(each.text, generator) if generator.random() < args.typo_probability else each.text
-        for each in instructions
-    ]
-    tokens = tokenizer(texts, truncation=True, max_length=MAX_TOKENS).input_ids
-    if args.token_dropout > 0:
-        tokens = [
-            disturb_tokens(ids, len(tokenizer), args.token_dropout, generator) if generator.random() < 0.5 else ids
-            for ids in tokens
+    instructions, items = iter(instructions), []
+    # Not all at once: as Python objects a million instructions take 20 GB, as arrays 1 GB.
+    while chunk := list(itertools.islice(instructions, TOKENIZED_TOGETHER)):
+        texts = [
+            add_typos(each.text, generator) if generator.random() < args.typo_probability else each.text
+            for each, _ in chunk
         ]
-    return [(ids, TASKS.index(each.label)) for ids, each in zip(tokens, instructions, strict=True)]
+        tokens = tokenizer(texts, truncation=True, max_length=MAX_TOKENS, return_offsets_mapping=True)
+        for (each, spans), text, ids, offsets in zip(
+            chunk, texts, tokens.input_ids, tokens.offset_mapping, strict=True
+        ):
+            # Typing errors move the phrases, and written instructions have none that are known.
+            is_known = bool(spans) and text == each.text
+            classes = label_tokens(offsets, spans) if is_known else [UNKNOWN] * len(ids)
+            pairs = list(zip(ids, classes, strict=True))
+            if args.token_dropout > 0 and generator.random() < 0.5:
+                pairs = disturb_tokens(pairs, len(tokenizer), args.token_dropout, generator)
+            items.append({"tokens": np.array(pairs, dtype=np.int32).T, "label": TASKS.index(each.label)})
+    return items
 
 
 def make_collate(pad_token_id: int) -> Any:
-    def collate(items: list[tuple[list[int], int]]) -> dict[str, torch.Tensor]:
-        ids = [torch.tensor(tokens) for tokens, _ in items]
-        return {
-            "input_ids": nn.utils.rnn.pad_sequence(ids, batch_first=True, padding_value=pad_token_id),
-            "attention_mask": nn.utils.rnn.pad_sequence([torch.ones_like(each) for each in ids], batch_first=True),
-            "labels": torch.tensor([label for _, label in items]),
+    def collate(items: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
+        lengths = [item["tokens"].shape[1] for item in items]
+        shape = (len(items), max(lengths))
+        batch = {
+            "input_ids": torch.full(shape, pad_token_id),
+            "attention_mask": torch.zeros(shape, dtype=torch.long),
+            "span_classes": torch.full(shape, UNKNOWN),
+            "labels": torch.tensor([item["label"] for item in items]),
         }
+        for row, (item, length) in enumerate(zip(items, lengths, strict=True)):
+            ids, classes = torch.from_numpy(item["tokens"])
+            batch["input_ids"][row, :length] = ids
+            batch["span_classes"][row, :length] = classes
+            batch["attention_mask"][row, :length] = 1
+        return batch
 
     return collate
 
@@ -335,11 +386,12 @@ def main(args: argparse.Namespace) -> None:
     # Instructions.
     reports = {"train": DataReport(args.on_bad_data)}
     if args.data is not None:
-        instructions = read_instructions(args.data, reports["train"])
+        instructions = iter([(each, []) for each in read_instructions(args.data, reports["train"])])
     else:
         items_per_step = args.train_batch_size * args.gradient_accumulation_steps * accelerator.num_processes
         num = args.num_train_instructions or args.max_train_steps * items_per_step
-        instructions = list(training_instructions(num, args.seed))
+        made = training_instructions_with_spans(num, args.seed)
+        instructions = iter(tqdm(made, "Instructions", num, disable=not accelerator.is_main_process))
         reports["train"].used += num
     if args.validation_data is not None:
         reports["validation"] = DataReport(args.on_bad_data)
@@ -347,17 +399,32 @@ def main(args: argparse.Namespace) -> None:
     else:
         validation_instructions = load_instructions("validation")
     write_data_report(args, accelerator, **reports)
-    accelerator.print(dict(Counter(instruction.label for instruction in instructions)))
 
     # Gate.
-    gate, tokenizer = build_gate(args, [instruction.text for instruction in instructions])
+    first = list(itertools.islice(instructions, NUM_TOKENIZER_INSTRUCTIONS))
+    gate, tokenizer = build_gate(args, [instruction.text for instruction, _ in first])
     gate.text_encoder.requires_grad_(not args.freeze_text_encoder)
-    items = prepare_items(instructions, tokenizer, args)
+    items = prepare_items(itertools.chain(first, instructions), tokenizer, args)
+    accelerator.print(dict(Counter(TASKS[item["label"]] for item in items)))
+    networks: dict[str, nn.Module] = {"gate": gate}
+    if args.span_loss_weight > 0:
+        # Needed for training alone.
+        networks["span_head"] = nn.Linear(gate.config.text_config.d_model, NUM_SPAN_CLASSES)
 
     def loss(networks: dict[str, nn.Module], batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, dict[str, Any]]:
-        logits = networks["gate"](batch["input_ids"], batch["attention_mask"]).logits.float()
-        value = F.cross_entropy(logits, batch["labels"], label_smoothing=args.label_smoothing)
-        return value, {"accuracy": (logits.argmax(-1) == batch["labels"]).float().mean()}
+        gate, mask, labels = networks["gate"], batch["attention_mask"], batch["labels"]
+        hidden_states = gate.text_encoder(input_ids=batch["input_ids"], attention_mask=mask).last_hidden_state
+        logits = gate.classify(hidden_states, mask).float()
+        value = F.cross_entropy(logits, labels, label_smoothing=args.label_smoothing)
+        figures = {"accuracy": (logits.argmax(-1) == labels).float().mean(), "task_loss": value}
+        if "span_head" in networks:
+            classes = batch["span_classes"].flatten()
+            span_logits = networks["span_head"](hidden_states).float().flatten(0, 1)
+            # A mean of which nothing is left where a batch has no token whose phrase is known.
+            span_loss = F.cross_entropy(span_logits, classes, ignore_index=UNKNOWN, reduction="sum")
+            figures["span_loss"] = span_loss / (classes != UNKNOWN).sum().clamp(min=1)
+            value = value + args.span_loss_weight * figures["span_loss"]
+        return value, figures
 
     def validate(networks: dict[str, nn.Module], step: int, folder: Path) -> dict[str, float]:
         tasks, _ = read_tasks(networks["gate"], tokenizer, [each.text for each in validation_instructions])
@@ -369,10 +436,10 @@ def main(args: argparse.Namespace) -> None:
     loop = TrainingLoop(
         args,
         accelerator,
-        {"gate": gate},
+        networks,
         loss,
         items,
-        [len(tokens) for tokens, _ in items],
+        [item["tokens"].shape[1] for item in items],
         make_collate(tokenizer.pad_token_id),
         validate,
     )

@@ -36,6 +36,15 @@ def test_frechet_distance_of_correlated_gaussians_is_that_of_matrix_roots():
     assert frechet_distance(first, second) == pytest.approx(expected, rel=1e-8)
 
 
+def test_frechet_distance_of_few_items_in_many_dimensions():
+    rng = np.random.default_rng(2)
+    first, second = rng.normal(size=(20, 6)), rng.normal(size=(15, 6)) * 1.5 + 0.3
+    # Turned into, and moved in, a space of far more dimensions than there are items.
+    axes = np.linalg.qr(rng.normal(size=(300, 6)))[0].T
+    found = frechet_distance(first @ axes + 5, second @ axes + 5)
+    assert found == pytest.approx(frechet_distance(first, second), rel=1e-6)
+
+
 def test_kl_divergence_of_a_case_by_hand():
     # (1/2, 1/2) against (1/4, 3/4), and a pair that is equal.
     reference = np.log([[1.0, 1.0], [1.0, 4.0]])

@@ -25,6 +25,9 @@ from transformers import (
     WhisperProcessor,
 )
 
+from deepaudio_diffusers.evaluation.audioset.cnn14 import Cnn14
+from deepaudio_diffusers.evaluation.audioset.passt import PaSST
+from deepaudio_diffusers.evaluation.audioset.vggish import VGGish
 from deepaudio_diffusers.evaluation.networks import ClapNetwork, WhisperRecognizer
 
 
@@ -61,6 +64,34 @@ def save_tagger(folder: Path) -> Path:
         hidden_size=8, num_hidden_layers=1, num_attention_heads=2, intermediate_size=8, max_length=64, num_labels=5
     )
     return _save(ASTForAudioClassification(config), ASTFeatureExtractor(max_length=64), folder)
+
+
+def save_panns(folder: Path, **config) -> Path:
+    torch.manual_seed(5)
+    model = Cnn14(channels=(2, 4, 4, 8, 8, 16), embedding_size=16, num_labels=5, **config)
+    return _save_awake(model, folder)
+
+
+def save_passt(folder: Path, **config) -> Path:
+    torch.manual_seed(6)
+    sizes = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 8}
+    model = PaSST(ASTConfig(**sizes, num_labels=5, max_length=100, **config))
+    return _save_awake(model, folder)
+
+
+def save_vggish(folder: Path, **config) -> Path:
+    torch.manual_seed(7)
+    model = VGGish(channels=((2,), (4,), (4, 4), (8, 8)), hidden_size=16, embedding_size=4, **config)
+    return _save_awake(model, folder)
+
+
+def _save_awake(model, folder: Path) -> Path:
+    """With weights so large that what is heard reaches the output."""
+    for parameter in model.parameters():
+        if parameter.ndim > 1:
+            torch.nn.init.kaiming_normal_(parameter)
+    model.save_pretrained(folder)
+    return folder
 
 
 def _save(model, processor, folder: Path) -> Path:

@@ -20,6 +20,7 @@ from deepaudio_diffusers.instructions.generate import (
     skeleton_of,
     split_of,
     training_instructions,
+    training_instructions_with_spans,
     training_template,
 )
 from deepaudio_diffusers.tasks import TASKS
@@ -182,3 +183,24 @@ def test_adversarial_instructions_cover_their_kinds():
 def test_unknown_split():
     with pytest.raises(InputError, match="split"):
         load_instructions("training")
+
+
+def test_phrases_of_composed_instructions_are_known_and_tell_what_is_wanted():
+    kinds = Counter()
+    for each, spans in training_instructions_with_spans(2000, seed=3):
+        assert not re.search("[\ue000-\ue0ff]", each.text)
+        # Some pairs say all by themselves.
+        assert not spans or each.family.startswith("composed")
+        for span in spans:
+            phrase = each.text[span.start : span.end]
+            assert phrase.strip()
+            kinds[each.label, span.task, span.is_wanted] += 1
+    assert all(is_wanted == (task == label) for label, task, is_wanted in kinds if label != "soundtrack")
+    # Both of sound and voice, or a phrase that says so at once.
+    assert {key[1:] for key in kinds if key[0] == "soundtrack"} == {
+        ("soundtrack", True),
+        ("video_to_audio", True),
+        ("video_to_speech", True),
+    }
+    # Contrasts mention every task but one: two things that are asked for together are no contrast.
+    assert {task for _, task, is_wanted in kinds if not is_wanted} == set(TASKS) - {"soundtrack"}

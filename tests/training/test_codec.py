@@ -254,9 +254,9 @@ def test_half_of_the_sounds_become_softer():
 
 
 def test_spectrograms_become_a_picture(tmp_path):
-    save_spectrograms(tmp_path / "picture.png", {"one": torch.randn(30, 80), "two": np.zeros((30, 80))})
+    save_spectrograms(tmp_path / "picture.png", {"one": torch.randn(30, 80), "two": np.zeros((30, 80))}, 62.5)
     assert (tmp_path / "picture.png").read_bytes().startswith(b"\x89PNG")
     with pytest.raises(InputError, match="empty"):
-        save_spectrograms(tmp_path / "other.png", {})
+        save_spectrograms(tmp_path / "other.png", {}, 62.5)
     with pytest.raises(InputError, match="'flat'"):
-        save_spectrograms(tmp_path / "other.png", {"flat": torch.zeros(80)})
+        save_spectrograms(tmp_path / "other.png", {"flat": torch.zeros(80)}, 62.5)

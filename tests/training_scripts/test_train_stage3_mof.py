@@ -11,6 +11,7 @@ import torch
 from transformers import AutoTokenizer
 
 from deepaudio_diffusers.errors import InputError
+from deepaudio_diffusers.instructions.generate import Span
 from deepaudio_diffusers.models.gating_network import MoFGatingNetwork
 from deepaudio_diffusers.tasks import TASKS
 
@@ -127,6 +128,37 @@ def test_defaults_are_those_of_the_paper(script, tmp_path):
     assert (args.train_batch_size, args.max_train_steps) == (32, 5000)
     assert (args.learning_rate, args.final_learning_rate) == (1e-4, 1e-6)
     assert args.text_encoder == "google/flan-t5-base"
+
+
+def test_tokens_are_labelled_by_the_phrase_they_stand_in(script):
+    text = "no rain, just dub him"
+    spans = [Span(3, 7, "video_to_audio", False), Span(14, 21, "video_to_speech", True)]
+    tokenizer = script.train_tokenizer([text] * 10)
+    tokens = tokenizer(text, return_offsets_mapping=True)
+    classes = script.label_tokens(tokens.offset_mapping, spans)
+    unwanted, wanted = (script.span_class(span) for span in spans)
+    assert len({0, unwanted, wanted}) == 3
+    by_class = {}
+    for each, (start, end) in zip(classes, tokens.offset_mapping, strict=True):
+        by_class[each] = by_class.get(each, "") + text[start:end]
+    assert by_class[unwanted].strip() == "rain"
+    assert by_class[wanted].strip() == "dub him"
+    assert classes[-1] == 0  # The end
+
+
+def test_phrases_of_made_instructions_are_learnt_and_leave_no_trace_in_the_gate(script, undisturbed, data, tmp_path):
+    args = script.parse_args(
+        [
+            *("--preset=tiny", f"--output_dir={tmp_path}", f"--validation_data={data}", "--train_batch_size=16"),
+            *("--num_train_instructions=160", "--max_train_steps=20", "--lr_warmup_steps=1", "--span_loss_weight=1"),
+        ]
+    )
+    script.main(args)
+    log = [json.loads(line) for line in (tmp_path / "train_log.jsonl").read_text().splitlines()]
+    losses = [entry["span_loss"] for entry in log if "span_loss" in entry]
+    assert sum(losses[-5:]) < 0.8 * sum(losses[:5])
+    gate = MoFGatingNetwork.from_pretrained(tmp_path / "gate")
+    assert gate.state_dict().keys() == undisturbed[1].state_dict().keys()
 
 
 def test_the_tokenizer_makes_no_difference_of_case_and_joins_no_chinese_characters(script):

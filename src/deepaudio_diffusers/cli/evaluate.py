@@ -6,6 +6,8 @@ import argparse
 from pathlib import Path
 from textwrap import dedent
 
+from ..evaluation.audioset.published_weights import PUBLISHED_WEIGHTS
+
 
 SPLITS = ("test", "test_unseen_looks", "validation")
 
@@ -22,6 +24,12 @@ def add_command(commands: argparse._SubParsersAction) -> None:
           results that are there already, of two systems
             deepaudio evaluate score manifest.jsonl --results mine=out/mine --results theirs=out/theirs \\
                 --speaker-network microsoft/wavlm-base-sv --output scores
+
+          FAD, FD, KL and IS as in the tables of papers, from weights that were downloaded
+            deepaudio evaluate convert panns-16k --source Cnn14_16k_mAP=0.438.pth --output panns-16k
+            deepaudio evaluate convert vggish --source vggish-10086976.pth --output vggish
+            deepaudio evaluate score manifest.jsonl --results out --tagger panns-16k --tagger vggish \\
+                --sound-length-in-s 8 --benchmark vggsound-test --output scores
 
           has it become better?
             deepaudio evaluate compare before/report.json after/report.json
@@ -44,6 +52,7 @@ def add_command(commands: argparse._SubParsersAction) -> None:
     _add_generate(actions)
     _add_world(actions)
     _add_compare(actions)
+    _add_convert(actions)
 
 
 def _add_score(actions: argparse._SubParsersAction) -> None:
@@ -114,6 +123,24 @@ def _add_compare(actions: argparse._SubParsersAction) -> None:
     parser.set_defaults(run=run_compare)
 
 
+def _add_convert(actions: argparse._SubParsersAction) -> None:
+    rows = "\n".join(
+        f"  {variant:<10} {weights.network}\n{'':<13}{weights.url}\n{'':<13}{weights.size}, {weights.licence}"
+        for variant, weights in PUBLISHED_WEIGHTS.items()
+    )
+    parser = actions.add_parser(
+        "convert",
+        help="published weights of PANNs, VGGish and PaSST -> folders for --tagger",
+        description="Convert the published weights of a network for sounds to a folder for --tagger.",
+        epilog=f"variants, and where to download them:\n{rows}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("variant", choices=PUBLISHED_WEIGHTS, metavar="VARIANT", help="one of the variants below")
+    parser.add_argument("--source", required=True, metavar="FILE", help="the file, or a folder that it is in")
+    parser.add_argument("--output", required=True, metavar="DIR", help="folder to write; it must not be there")
+    parser.set_defaults(run=run_convert)
+
+
 def _add_score_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--output", required=True, metavar="DIR", help="folder for report.json, report.md and pages")
     parser.add_argument(
@@ -134,11 +161,23 @@ def _add_score_options(parser: argparse.ArgumentParser) -> None:
     )
     networks.add_argument("--emotion-network", metavar="SOURCE", help="EMO-SIM: a wav2vec 2.0")
     networks.add_argument(
-        "--tagger", metavar="SOURCE", help="FD, KD, KL, IS: an ASTForAudioClassification, or a SoundClassifier"
+        "--tagger",
+        action="append",
+        default=[],
+        metavar="SOURCE",
+        help="FD, KD, KL, IS: PANNs, PaSST (folders that `deepaudio evaluate convert` wrote), an "
+        "ASTForAudioClassification, or a SoundClassifier; FAD: VGGish. Repeat for several",
     )
     networks.add_argument("--clap", metavar="SOURCE", help="CLAP score: a ClapModel")
     networks.add_argument(
         "--synchformer", metavar="SOURCE", help="DeSync: a Synchformer, or the published synchformer_state_dict.pth"
+    )
+    parser.add_argument(
+        "--sound-length-in-s",
+        type=float,
+        metavar="S",
+        help="what PANNs, PaSST and VGGish hear of each sound, from its beginning; 8 in the published tables of "
+        "VGGSound (default: all)",
     )
     parser.add_argument("--seed", type=int, default=0, help="of the intervals, and of generation (default: 0)")
     parser.add_argument("--title", default="Scores", help="of the report")
@@ -209,6 +248,12 @@ def run_world(options: argparse.Namespace) -> None:
     print(f"{num_clips} clips: {Path(options.output) / MANIFEST_FILE}")
 
 
+def run_convert(options: argparse.Namespace) -> None:
+    from ..evaluation.audioset.conversion import convert_weights
+
+    print(convert_weights(options.variant, options.source, options.output))
+
+
 def run_compare(options: argparse.Namespace) -> None:
     import json
 
@@ -240,9 +285,10 @@ def _scorers(options: argparse.Namespace, items: list) -> list:
         recognizer=options.recognizer,
         speaker_network=options.speaker_network,
         emotion_network=options.emotion_network,
-        tagger=options.tagger,
+        taggers=options.tagger,
         clap=options.clap,
         synchformer=options.synchformer,
+        sound_length_in_s=options.sound_length_in_s,
     )
 
 

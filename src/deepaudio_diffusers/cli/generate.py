@@ -415,7 +415,7 @@ def _draw(path: Path, sounds: dict[str, Any], sampling_rate: int) -> None:
         )[0]
         for title, sound in different.items()
     }
-    save_spectrograms(path, mels)
+    save_spectrograms(path, mels, sampling_rate / PICTURE_HOP)
 
 
 def _is_about_the_disk(error: BaseException | None) -> bool:

@@ -21,6 +21,8 @@ from .optional import require
 # Of the inception score, and of the permutation before; those of av-benchmark, which MMAudio reports.
 INCEPTION_SPLITS = 10
 INCEPTION_SEED = 2020
+# Every process has all items already; torchmetrics would gather them once more, and count them twice.
+ALONE = {"sync_on_compute": False}
 
 
 def frechet_distance(first: np.ndarray, second: np.ndarray) -> float:
@@ -36,10 +38,22 @@ def frechet_distance(first: np.ndarray, second: np.ndarray) -> float:
     """
     image = require("torchmetrics.image.fid", "The Fréchet distance")
     _check_pair(first, second, least=2)
-    metric = image.FrechetInceptionDistance(feature=_identity(first.shape[1])).set_dtype(torch.float64)
-    metric.update(torch.from_numpy(first).double(), real=True)
-    metric.update(torch.from_numpy(second).double(), real=False)
+    first, second = _in_joint_span(first.astype(np.float64), second.astype(np.float64))
+    metric = image.FrechetInceptionDistance(feature=_identity(first.shape[1]), **ALONE).set_dtype(torch.float64)
+    metric.update(torch.from_numpy(first), real=True)
+    metric.update(torch.from_numpy(second), real=False)
     return metric.compute().item()
+
+
+def _in_joint_span(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Two sets in coordinates of the space that their differences span, in which their distance is the same: the time
+    that it takes grows with the cube of the dimensions, of which networks have more than there may be items."""
+    centre = np.concatenate([first, second]).mean(axis=0)
+    first, second = first - centre, second - centre
+    if len(first) + len(second) >= first.shape[1]:
+        return first, second
+    basis, _ = np.linalg.qr(np.concatenate([first, second]).T)
+    return first @ basis, second @ basis
 
 
 def kernel_distance(
@@ -66,6 +80,7 @@ def kernel_distance(
             feature=_identity(first.shape[1]),
             subsets=num_subsets,
             subset_size=min(subset_size, len(first), len(second)),
+            **ALONE,
         ).set_dtype(torch.float64)
     metric.update(torch.from_numpy(first).double(), real=True)
     metric.update(torch.from_numpy(second).double(), real=False)
@@ -114,7 +129,9 @@ def inception_score(logits: np.ndarray, *, num_splits: int = INCEPTION_SPLITS, s
     # torchmetrics shuffles and splits by itself, but in its own way; each split is a set of its own here.
     for start, end in pairwise(bounds):
         with _quietly():
-            metric = image.InceptionScore(feature=_identity(logits.shape[1]), splits=1).set_dtype(torch.float64)
+            metric = image.InceptionScore(feature=_identity(logits.shape[1]), splits=1, **ALONE).set_dtype(
+                torch.float64
+            )
             metric.update(torch.from_numpy(shuffled[start:end]).double())
             scores.append(metric.compute()[0].item())
     return float(np.mean(scores))

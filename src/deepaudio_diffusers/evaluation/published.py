@@ -35,7 +35,8 @@ class Comparison:
 def published_tables() -> dict[str, dict[str, Any]]:
     """The tables by the names of their benchmarks: what clips they are of, who scored, and what came out.
 
-    Rates and similarities are shares, not percent. A column whose `networks` is `None` depends on no network.
+    Rates and similarities are shares, not percent. A column whose `networks` is `None` depends on no network; what
+    `protocol` says besides must be in that of the report.
     """
     text = files("deepaudio_diffusers.evaluation").joinpath("published.json").read_text(encoding="utf-8")
     return json.loads(text)
@@ -88,8 +89,12 @@ def _difference(
         return "not measured"
     if table["num_clips"] is not None and num_clips != {table["num_clips"]}:
         return f"of {table['num_clips']} clips, here of {', '.join(map(str, sorted(num_clips)))}"
+    protocol = report["protocol"][figure["scorer"]]
     if column["networks"] is not None:
-        measured = report["protocol"][figure["scorer"]].get("network", "no network")
+        measured = protocol.get("network", "no network")
         if measured not in column["networks"]:
             return f"by {' or '.join(column['networks'])}, here by {measured}"
+    for name, value in column.get("protocol", {}).items():
+        if protocol.get(name) != value:
+            return f"{name}: {value}, here {protocol.get(name, 'another')}"
     return None

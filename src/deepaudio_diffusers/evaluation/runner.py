@@ -64,11 +64,15 @@ class SystemScores:
 
 
 def rows_of(records: Sequence[Record], figure: Figure) -> np.ndarray:
-    """What a figure sums up: a row for each clip, with its columns side by side."""
-    return np.array(
-        [np.concatenate([np.atleast_1d(record[name]) for name in figure.columns]) for record in records],
-        dtype=np.float64,
-    )
+    """What a figure sums up: a row for each clip, with its columns side by side. Where clips have arrays of different
+    lengths, zeros continue the shorter ones."""
+    return np.concatenate([_column(records, name) for name in figure.columns], axis=1)
+
+
+def _column(records: Sequence[Record], name: str) -> np.ndarray:
+    values = [np.ravel(record[name]).astype(np.float64) for record in records]
+    width = max(map(len, values))
+    return np.stack([np.pad(value, (0, width - len(value))) for value in values])
 
 
 def score_system(

@@ -7,7 +7,7 @@ with everything else that a figure depends on.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -268,29 +268,45 @@ class SoundScorer(Scorer):
     Args:
         tagger (`Network`): Gives embeddings and logits.
         cache (`EmbeddingCache`): Keeps them.
+        name (`str`, defaults to `"sounds"`): Of the scorer.
+        label (`str`, *optional*): Of the tagger, for titles of figures; their names then end with that of the scorer,
+            so that those of several taggers do not mix.
     """
 
-    name = "sounds"
     needs = ("reference",)
+    sampling_rate = SAMPLING_RATE
 
-    def __init__(self, tagger: Network, cache: EmbeddingCache) -> None:
-        self.tagger, self.cache = tagger, cache
-        embeddings, logits = ("embedding", "reference_embedding"), ("reference_logits", "logits")
-        self.figures = (
-            Figure("fd", "FD", embeddings, _of_halves(frechet_distance), lower_is_better=True, is_of_sets=True),
-            Figure("kd", "KD", embeddings, _of_halves(_kernel_distance_of_all), lower_is_better=True, is_of_sets=True),
-            Figure("kl", "KL", ("kl",), lower_is_better=True, unit="nats"),
-            Figure("is", "IS", logits[1:], inception_score, is_of_sets=True),
-        )
+    def __init__(self, tagger: Network, cache: EmbeddingCache, name: str = "sounds", label: str | None = None) -> None:
+        self.tagger, self.cache, self.name = tagger, cache, name
+        self._ending = "" if label is None else f"_{name}"
+        self.figures = tuple(self._figures("" if label is None else f" ({label})"))
+
+    def _figures(self, label: str) -> Iterator[Figure]:
+        def named(name: str, title: str, columns: tuple[str, ...], *statistic: Any, **facts: Any) -> Figure:
+            columns = tuple(column + self._ending for column in columns)
+            return Figure(name + self._ending, title + label, columns, *statistic, **facts)
+
+        pair, closer = ("embedding", "reference_embedding"), {"lower_is_better": True}
+        yield named("fd", "FD", pair, _of_halves(frechet_distance), is_of_sets=True, **closer)
+        yield named("kd", "KD", pair, _of_halves(_kernel_distance_of_all), is_of_sets=True, **closer)
+        yield named("kl", "KL", ("kl",), unit="nats", **closer)
+        yield named("is", "IS", ("logits",), inception_score, is_of_sets=True)
+
+    def waveforms(self, clip: LoadedItem) -> tuple[torch.Tensor, torch.Tensor]:
+        """Reference and result at the sampling rate of the scorer, as the tagger hears them."""
+        return _aligned(clip)
 
     def score(self, clip: LoadedItem) -> Record:
-        reference, result = (self.cache.hear(self.tagger, waveform, SAMPLING_RATE) for waveform in _aligned(clip))
-        return {
+        reference, result = (
+            self.cache.hear(self.tagger, waveform, self.sampling_rate) for waveform in self.waveforms(clip)
+        )
+        record = {
             "kl": kl_divergence(reference["logits"][None], result["logits"][None]),
             "embedding": result["embedding"],
             "logits": result["logits"],
             "reference_embedding": reference["embedding"],
         }
+        return {name + self._ending: value for name, value in record.items()}
 
     def worst(self, clip: LoadedItem) -> Record:
         return self.score(clip)
@@ -298,7 +314,7 @@ class SoundScorer(Scorer):
     @property
     def protocol(self) -> dict[str, Any]:
         return network_protocol(self.tagger) | {
-            "sampling rate": SAMPLING_RATE,
+            "sampling rate": self.sampling_rate,
             "lengths": "the result cut, or continued by silence, to the length of the reference",
             "FD, KD": "of embeddings; KD of all clips at once",
             "KL": "KL(reference || result) of softmax",

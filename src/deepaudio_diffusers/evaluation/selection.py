@@ -2,17 +2,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which scorers fit to what is known about clips, and to the networks at hand."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..errors import InputError
+from ..errors import CheckpointError, InputError
+from .audioset.networks import PannsTagger, PasstTagger, VggishListener, conversion_hint
+from .audioset.published_weights import PUBLISHED_WEIGHTS
+from .audioset.scorers import AudioSetScorer, FrechetAudioScorer
 from .desync import SynchronyNetwork
 from .embeddings import EmbeddingCache
 from .items import Item
 from .networks import (
     ClapNetwork,
     EmotionNetwork,
-    Network,
     Recognizer,
     SoundTagger,
     SpeakerNetwork,
@@ -48,9 +51,10 @@ def select_scorers(
     recognizer: str | None = None,
     speaker_network: str | None = None,
     emotion_network: str | None = None,
-    tagger: str | None = None,
+    taggers: Sequence[str] = (),
     clap: str | None = None,
     synchformer: str | None = None,
+    sound_length_in_s: float | None = None,
 ) -> list[Scorer]:
     """The scorers for some clips.
 
@@ -59,9 +63,12 @@ def select_scorers(
         cache (`EmbeddingCache`): Keeps what networks make of them.
         scores (sequence of `str`, *optional*): Names of scorers. By default those that no network is needed for and
             that the clips have what they need for, and those of the networks.
-        recognizer, speaker_network, emotion_network, tagger, clap (`str`, *optional*): Folders or names on the Hub;
-            each adds scorers. `"word-loop"` is a recogniser of the words of all transcripts, and `"resemblyzer"` a
-            network for speakers.
+        recognizer, speaker_network, emotion_network, clap (`str`, *optional*): Folders or names on the Hub; each adds
+            scorers. `"word-loop"` is a recogniser of the words of all transcripts, and `"resemblyzer"` a network for
+            speakers.
+        taggers (sequence of `str`): Folders or names on the Hub of networks for sounds; each adds a scorer, which is
+            told by its class: PANNs, PaSST, VGGish, the classifier of the synthetic world, or of transformers.
+        sound_length_in_s (`float`, *optional*): What PANNs, PaSST and VGGish hear of each sound; by default all.
         synchformer (`str`, *optional*): A folder, or the file of the published weights; adds DeSync.
 
     Raises:
@@ -83,8 +90,7 @@ def select_scorers(
     if emotion_network is not None:
         network = EmotionNetwork.from_pretrained(emotion_network)
         available.append(SimilarityScorer("emo_sim", "EMO-SIM", network, cache))
-    if tagger is not None:
-        available.append(SoundScorer(_tagger(tagger), cache))
+    available += _sound_scorers(taggers, cache, sound_length_in_s)
     if clap is not None:
         available.append(PromptScorer(ClapNetwork.from_pretrained(clap), cache))
     if synchformer is not None:
@@ -116,8 +122,40 @@ def _recognizer(source: str, items: Sequence[Item]) -> Recognizer:
     return WordLoop(sorted(words))
 
 
-def _tagger(source: str) -> Network:
-    """The classifier of the synthetic world says so in its configuration; all else is taken for a transformer."""
-    config = Path(source) / "config.json"
-    is_world = config.is_file() and '"SoundClassifier"' in config.read_text(encoding="utf-8")
-    return (WorldTagger if is_world else SoundTagger).from_pretrained(source)
+def _sound_scorers(taggers: Sequence[str], cache: EmbeddingCache, length_in_s: float | None) -> list[Scorer]:
+    scorers = [_sound_scorer(source, cache, length_in_s) for source in taggers]
+    names = [scorer.name for scorer in scorers]
+    for name in names:
+        if names.count(name) > 1:
+            raise InputError(f"`taggers` has {names.count(name)} networks for {name!r}; score by one at a time.")
+    return scorers
+
+
+def _sound_scorer(source: str, cache: EmbeddingCache, length_in_s: float | None) -> Scorer:
+    kind = _class_name(source)
+    if kind == "Cnn14":
+        return AudioSetScorer(PannsTagger.from_pretrained(source), cache, length_in_s)
+    if kind == "PaSST":
+        return AudioSetScorer(PasstTagger.from_pretrained(source), cache, length_in_s)
+    if kind == "VGGish":
+        return FrechetAudioScorer(VggishListener.from_pretrained(source), cache, length_in_s)
+    return SoundScorer((WorldTagger if kind == "SoundClassifier" else SoundTagger).from_pretrained(source), cache)
+
+
+def _class_name(source: str) -> str | None:
+    """The class that the configuration in a folder names; `None` where there is no folder, or it names none.
+
+    Raises:
+        CheckpointError: When it is a file of weights, or published weights that nobody has converted.
+    """
+    file_name, folder = Path(source).name, Path(source)
+    for variant, published in PUBLISHED_WEIGHTS.items():
+        if file_name == published.file_name or (source == variant and not folder.exists()):
+            raise CheckpointError(
+                f"`tagger` is {source!r}, which is no folder of a network. {conversion_hint(variant)}"
+            )
+    config = folder / "config.json"
+    if not config.is_file():
+        return None
+    content = json.loads(config.read_text(encoding="utf-8"))
+    return content.get("_class_name") or next(iter(content.get("architectures") or []), None)

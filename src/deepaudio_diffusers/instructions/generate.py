@@ -17,8 +17,8 @@ The words are common to all splits, except sentences to be spoken, topics, openi
 not: a written template is in the folder of its split, a composed one belongs to a split by a hash of itself, so a new
 line never moves an old one. Phrases without a slot are words, too ("lip sync", "TTS"), and are trained on.
 
-`templates/<language>/training/` has more phrases, frames and words, for training alone: adding to them leaves the
-validation and the test split as they are.
+`templates/<language>/training/` has more phrases, frames, words and written instructions, for training alone: adding
+to them leaves the validation and the test split as they are.
 """
 
 import hashlib
@@ -30,10 +30,10 @@ import re
 from collections.abc import Iterator, Sequence
 from functools import cache, cached_property, lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..tasks import TASKS
-from . import LANGUAGES, SPLITS, Instruction
+from . import ADVERSARIAL, LANGUAGES, SPLITS, Instruction, load_instructions
 
 
 TEMPLATES = Path(__file__).with_name("templates")
@@ -48,8 +48,9 @@ _NUM_OF_WRITTEN = 2
 # Of the training instructions.
 _SHARE_OF_WRITTEN = 0.35
 
-# Of the composed instructions; as many of those for a soundtrack are pairs.
+# Of the composed instructions; as many of those for a soundtrack are pairs. Training has more: they are the hard ones.
 _SHARE_OF_CONTRASTS = 0.4
+_SHARE_OF_CONTRASTS_IN_TRAINING = 0.65
 
 # The tasks from which those are told apart that a contrast asks for.
 _OTHERS = {
@@ -66,6 +67,27 @@ _SLOT = re.compile(r"\{(\w+)\}")
 _UNIT = re.compile(r"\{\w+\}|\S")
 _ROLE = re.compile(r"\{((?:sound_|voice_|other_)?(?:" + "|".join(_KINDS) + r"))\}")
 _SENTENCE_ENDS = tuple('.!?:"。!?:”')
+
+# Characters for private use that enclose a phrase while an instruction is made: which task it means, asked for or not.
+_FIRST_MARK, _END_MARK = 0xE000, "\ue0ff"
+_MARK = re.compile("[\ue000-\ue0ff]")
+
+
+class Span(NamedTuple):
+    """
+    A phrase within a composed instruction.
+
+    Attributes:
+        start (`int`): Its first character.
+        end (`int`): The one after its last.
+        task (`str`): The task that the phrase means.
+        is_wanted (`bool`): Whether the instruction asks for it, and does not only mention it.
+    """
+
+    start: int
+    end: int
+    task: str
+    is_wanted: bool
 
 
 def split_of(key: str) -> str:
@@ -159,6 +181,8 @@ class Grammar:
         split (`str`): One of [`SPLITS`].
     """
 
+    share_of_contrasts = _SHARE_OF_CONTRASTS
+
     def __init__(self, language: str, split: str):
         self.language, self.split = language, split
         words = _read_words(language, "words.json")
@@ -229,7 +253,7 @@ class Grammar:
     def compose(self, task: str, generator: random.Random) -> tuple[str, str]:
         """A template for `task`, put together of a frame and phrases, and the names of its parts."""
         frames = self.frames
-        if generator.random() < _SHARE_OF_CONTRASTS:
+        if generator.random() < self.share_of_contrasts:
             frames = self.pairs if task == "soundtrack" else self.contrasts
         others = list(_OTHERS[task])
         generator.shuffle(others)
@@ -249,7 +273,7 @@ class Grammar:
                     source = task
             phrase, part = self.choose_part(self.phrases[source][kind], generator)
             parts.append(part)
-            return phrase
+            return self.mark(phrase, source, is_wanted=not match[1].startswith("other_"))
 
         # Not every task has phrases of every kind in every split.
         frame, part = self.choose_part(frames, generator)
@@ -262,6 +286,10 @@ class Grammar:
         """One of `templates`, as it is to be used and as it is written."""
         template = generator.choice(templates)
         return template, template
+
+    def mark(self, phrase: str, task: str, is_wanted: bool) -> str:
+        """`phrase`, or what [`split_marks`] tells apart from the rest of an instruction."""
+        return phrase
 
     def _can_fill(self, frame: str, task: str) -> bool:
         sources = {"sound": ["video_to_audio"], "voice": ["video_to_speech"], "other": _OTHERS[task]}
@@ -316,6 +344,8 @@ class TrainingGrammar(Grammar):
         language (`str`): One of [`LANGUAGES`].
     """
 
+    share_of_contrasts = _SHARE_OF_CONTRASTS_IN_TRAINING
+
     def __init__(self, language: str):
         super().__init__(language, "train")
         self.held_out = held_out_skeletons(language)
@@ -327,7 +357,11 @@ class TrainingGrammar(Grammar):
                 kinds[kind].append(phrase)
             for kind in kinds:
                 kinds[kind] = self._free(kinds[kind])
+            for line in _read_lines(language, "training", "written", f"{task}.txt"):
+                additions = line.startswith(_ADDITION_MARK)
+                (self.additions if additions else self.written)[task].append(line.removeprefix(_ADDITION_MARK))
             self.written[task] = self._free(self.written[task])
+            self.additions[task] = self._free(self.additions[task])
         self.frames, self.contrasts, self.pairs = (
             self._free(frames + _read_lines(language, "training", f"{name}.txt"))
             for name, frames in (("frames", self.frames), ("contrasts", self.contrasts), ("pairs", self.pairs))
@@ -349,6 +383,22 @@ class TrainingGrammar(Grammar):
             if self._is_free(form):
                 return form, template
 
+    def mark(self, phrase: str, task: str, is_wanted: bool) -> str:
+        return f"{chr(_FIRST_MARK + 2 * TASKS.index(task) + is_wanted)}{phrase}{_END_MARK}"
+
+
+def split_marks(text: str) -> tuple[str, list[Span]]:
+    """An instruction without the marks of its phrases, and where these are in it."""
+    pieces, spans, position, start, begun = _MARK.split(text), [], 0, 0, 0
+    for piece, mark in zip(pieces, [*_MARK.findall(text), None], strict=True):
+        position += len(piece)
+        if mark == _END_MARK:
+            task, is_wanted = divmod(begun - _FIRST_MARK, 2)
+            spans.append(Span(start, position, TASKS[task], bool(is_wanted)))
+        elif mark is not None:
+            start, begun = position, ord(mark)
+    return "".join(pieces), spans
+
 
 @cache
 def load_grammar(language: str, split: str) -> Grammar:
@@ -365,6 +415,14 @@ def held_out_skeletons(language: str) -> set[tuple[str, ...]]:
     return {skeleton_of(form, language) for form in forms}
 
 
+@cache
+def held_out_texts() -> set[str]:
+    """What the fixed files say: a few words may come about in more ways than one."""
+    return {
+        comparable(each.text) for split in ("validation", "test", ADVERSARIAL) for each in load_instructions(split)
+    }
+
+
 def training_instructions(num: int, seed: int) -> Iterator[Instruction]:
     """Instructions to train on, tasks and languages equally often.
 
@@ -375,14 +433,21 @@ def training_instructions(num: int, seed: int) -> Iterator[Instruction]:
     Yields:
         `Instruction`: None of them is one that a template of the other splits can say.
     """
+    return (instruction for instruction, _ in training_instructions_with_spans(num, seed))
+
+
+def training_instructions_with_spans(num: int, seed: int) -> Iterator[tuple[Instruction, list[Span]]]:
+    """As [`training_instructions`], with the phrases of each, of which written instructions have none."""
     grammars = {language: load_grammar(language, "train") for language in LANGUAGES}
     for i in range(num):
         language = LANGUAGES[i % len(LANGUAGES)]
         task = TASKS[i // len(LANGUAGES) % len(TASKS)]
         grammar, generator = grammars[language], random.Random(f"{seed}/{i}")
-        template, parts = training_template(grammar, task, generator)
-        text = grammar.dress(grammar.fill(template, generator), task, generator)
-        yield Instruction(text, task, language, parts)
+        text = None
+        while text is None or comparable(text) in held_out_texts():
+            template, parts = training_template(grammar, task, generator)
+            text, spans = split_marks(grammar.dress(grammar.fill(template, generator), task, generator))
+        yield Instruction(text, task, language, parts), spans
 
 
 def training_template(grammar: TrainingGrammar, task: str, generator: random.Random) -> tuple[str, str]:

@@ -176,6 +176,21 @@ class MoFGatingNetwork(PreTrainedModel):
         """
         self.text_encoder.set_input_embeddings(value)
 
+    def classify(self, hidden_states: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+        r"""
+        From states of the text encoder to logits.
+
+        Args:
+            hidden_states (`torch.Tensor` of shape `(batch_size, num_tokens, d_model)`): Last states of the encoder.
+            attention_mask (`torch.Tensor` of shape `(batch_size, num_tokens)`): 1 for tokens, 0 for padding.
+
+        Returns:
+            `torch.Tensor` of shape `(batch_size, num_labels)`: Before the softmax.
+        """
+        # In float32, where long sums lose nothing.
+        pooled = (hidden_states.float() * attention_mask[..., None]).sum(dim=1) / attention_mask.sum(1, keepdim=True)
+        return self.mlp(pooled.to(hidden_states.dtype))
+
     def forward(
         self,
         input_ids: torch.Tensor,
@@ -200,16 +215,13 @@ class MoFGatingNetwork(PreTrainedModel):
         """
         if attention_mask is None:
             attention_mask = torch.ones_like(input_ids)
-        num_tokens = attention_mask.sum(dim=1, keepdim=True)
-        if not num_tokens.all():
+        if not attention_mask.any(dim=1).all():
             raise InputError(
                 "`attention_mask` has a row without any token. Tokenize empty instructions with the end token, as the "
                 "tokenizers of T5 do by default."
             )
         hidden_states = self.text_encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
-        # In float32, where long sums lose nothing.
-        pooled = (hidden_states.float() * attention_mask[..., None]).sum(dim=1) / num_tokens
-        logits = self.mlp(pooled.to(hidden_states.dtype))
+        logits = self.classify(hidden_states, attention_mask)
         loss = None if labels is None else F.cross_entropy(logits.float(), labels)
         output = MoFGatingOutput(loss=loss, logits=logits, probabilities=logits.float().softmax(dim=-1))
         return output if return_dict else output.to_tuple()

@@ -310,7 +310,7 @@ class InfillingValidation:
             if self.vocoder is not None:
                 waveform = self.vocoder(made.T[None]).sample[0, 0]
                 write_audio(folder / f"{key}.wav", waveform.cpu(), config.sampling_rate, allow_silence=True)
-        save_spectrograms(folder / "spectrograms.png", pictures)
+        save_spectrograms(folder / "spectrograms.png", pictures, config.sampling_rate / config.hop_length)
         return {
             "loss": float(torch.stack(losses).mean()),
             "mel_l1": float(torch.stack(errors).mean()),

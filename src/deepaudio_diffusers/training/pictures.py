@@ -17,13 +17,16 @@ from ..errors import InputError
 ROW_SIZE = (10.0, 1.8)
 
 
-def save_spectrograms(path: str | Path, log_mels: dict[str, torch.Tensor | np.ndarray]) -> None:
+def save_spectrograms(
+    path: str | Path, log_mels: dict[str, torch.Tensor | np.ndarray], frames_per_second: float
+) -> None:
     """Write spectrograms below each other into one PNG, in the same colours, so that levels can be compared.
 
     Args:
         path (`str` or `Path`): The file.
         log_mels (`dict[str, torch.Tensor or np.ndarray]`): Log mel spectrograms of shape `(num_frames, num_mels)`
             under their titles, at least one.
+        frames_per_second (`float`): Their frame rate, for the time axis.
 
     Raises:
         InputError: `log_mels` is empty, or one of them has another number of axes.
@@ -41,7 +44,18 @@ def save_spectrograms(path: str | Path, log_mels: dict[str, torch.Tensor | np.nd
     figure = Figure(figsize=(ROW_SIZE[0], ROW_SIZE[1] * len(pictures)), layout="constrained")
     rows = figure.subplots(len(pictures), 1, squeeze=False)[:, 0]
     for axes, (title, mel) in zip(rows, pictures.items(), strict=True):
-        axes.imshow(mel.T, origin="lower", aspect="auto", vmin=lowest, vmax=highest, interpolation="nearest")
+        axes.imshow(
+            mel.T,
+            origin="lower",
+            aspect="auto",
+            extent=(0, len(mel) / frames_per_second, 0, mel.shape[1]),
+            vmin=lowest,
+            vmax=highest,
+            interpolation="nearest",
+            cmap="magma",
+        )
         axes.set_title(title, fontsize=8, loc="left")
+        axes.set_ylabel("mel bin", fontsize=6)
         axes.tick_params(labelsize=6)
+    rows[-1].set_xlabel("seconds", fontsize=6)
     figure.savefig(path, format="png", dpi=100)
