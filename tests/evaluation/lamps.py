@@ -23,7 +23,7 @@ FLASH_IN_S = 0.12
 TONES_IN_HZ = (500, 2500)
 TONE_DECAY_IN_S = 0.05
 DARK = 40
-# Seeds of clips that tests see.
+# Seeds of clips that tests see; training has others.
 TEST_SEEDS = range(1_000_000, 1_001_000)
 
 

@@ -1,6 +1,9 @@
 # Copyright 2026 The deepaudio-diffusers authors.
 # SPDX-License-Identifier: Apache-2.0
-"""DeSync: its protocol, and what becomes of clips and weights that do not fit it."""
+"""DeSync: its protocol, what it says of clips whose offset is known, and what does not fit it.
+
+The network that knows offsets was trained by `train_synchformer.py` on scenes that are not among the clips here.
+"""
 
 import json
 from pathlib import Path
@@ -21,9 +24,13 @@ from deepaudio_diffusers.media import write_audio
 from deepaudio_diffusers.processing.audio import synchformer_mel
 from deepaudio_diffusers.processing.video import normalize_sync_frames, read_video_streams
 from tests.evaluation.lamps import SAMPLING_RATE, TEST_SEEDS, film_lamps, make_lamps, sound_lamps
+from tests.golden import FIXTURES
 
 
+TRAINED = FIXTURES / "synchformer_lamps"
 LENGTH_IN_S = 8.0
+# Each with a clip of its own; all parts of the grid, and more than one clip in time.
+KNOWN_OFFSETS_IN_S = (-2.0, -1.4, -1.0, -0.6, -0.2, 0.0, 0.0, 0.2, 0.4, 0.8, 1.2, 1.6, 2.0)
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +61,39 @@ def score(*arguments) -> int:
 
 def read(folder: Path) -> dict:
     return json.loads((folder / "report.json").read_text())
+
+
+def test_known_offsets_of_unseen_clips_are_recovered(tmp_path):
+    sounds, films = [], []
+    for seed, offset in zip(TEST_SEEDS, KNOWN_OFFSETS_IN_S, strict=False):
+        films.append(tmp_path / f"{seed}.mp4")
+        films[-1].write_bytes(film_lamps(make_lamps(seed, LENGTH_IN_S)))
+        sounds.append(sound_of(seed, offset).numpy())
+    metric = evaluate.load(module_path("desync"))
+    arguments = {"sampling_rate": SAMPLING_RATE, "synchformer": str(TRAINED)}
+    found = metric.compute(predictions=sounds, references=[str(film) for film in films], **arguments)
+    errors = np.abs(np.array(found["offsets"]) - np.array(KNOWN_OFFSETS_IN_S)[:, None])
+    # By chance, or by sound alone, some tenths to more than a second.
+    assert errors.mean() < 0.1
+    assert (errors < 0.05).mean() > 0.75
+    assert found["desync"] == pytest.approx(np.abs(KNOWN_OFFSETS_IN_S).mean(), abs=0.1)
+
+
+def test_later_sound_scores_worse_and_the_report_says_who_heard_it(tmp_path, film):
+    for name, offset in (("in_time", 0.0), ("late", 0.8)):
+        (tmp_path / name).mkdir()
+        write_audio(tmp_path / name / "clip.wav", sound_of(TEST_SEEDS[0], offset), SAMPLING_RATE)
+    (tmp_path / "manifest.jsonl").write_text(json.dumps({"key": "clip", "video": str(film)}) + "\n")
+    arguments = [tmp_path / "manifest.jsonl", "--results", tmp_path / "in_time", "--results", tmp_path / "late"]
+    arguments += ["--scores", "desync", "--synchformer", TRAINED, "--output", tmp_path / "out"]
+    assert score(*arguments, "--benchmark", "vggsound-test") == 0
+    report = read(tmp_path / "out")
+    figures = {name: system["figures"]["desync"]["value"] for name, system in report["systems"].items()}
+    assert figures["in_time"] == pytest.approx(0, abs=0.11)
+    assert figures["late"] == pytest.approx(0.8, abs=0.11)
+    protocol = report["protocol"]["desync"]
+    assert protocol["network"] == "synchformer_lamps" and len(protocol["revision"]) == 12
+    assert "DeSync: by Synchformer or" in (tmp_path / "out" / "report.md").read_text()
 
 
 @torch.no_grad()
