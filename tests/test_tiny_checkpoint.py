@@ -68,17 +68,8 @@ def test_it_is_small():
     assert sum(path.stat().st_size for path in CHECKPOINT.rglob("*")) < 50e6
 
 
-# The small gate misreads one in seven, and these plain ones among them; a better one has to strike them out here.
-MISREAD = {"Only background sounds please, no speech.", "只要环境声,不要人声"}
-
-
 @pytest.mark.parametrize(
-    ("task", "instruction"),
-    [
-        pytest.param(task, text, marks=[pytest.mark.xfail(strict=True)] if text in MISREAD else [])
-        for task, texts in INSTRUCTIONS.items()
-        for text in texts
-    ],
+    ("task", "instruction"), [(task, text) for task, texts in INSTRUCTIONS.items() for text in texts]
 )
 def test_plain_instructions_are_understood(pipe, task, instruction):
     assert pipe.choose_task(instruction, None)[0] == task
