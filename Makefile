@@ -9,8 +9,8 @@ export OMP_WAIT_POLICY := passive
 
 demo: .venv/installed
 	$(BIN)/deepaudio generate examples/assets/puppet-and-drums.mp4 --model checkpoints/deepaudio-tiny \
-		--task soundtrack --prompt "drums being played with sticks" --contour-prompt "a puppet talking" \
-		--transcript "throw brown over hammer one later" \
+		--task soundtrack --prompt "drums being played with sticks" --negative-prompt "a puppet talking" \
+		--contour-prompt "a puppet talking" --transcript "throw brown over hammer one later" \
 		--voice examples/assets/voice.wav --voice-text "throw white with paper five later" \
 		--save video,stems,spectrogram --output build/demo --overwrite
 	@echo "The clip with its sound: build/demo/puppet-and-drums.mp4"

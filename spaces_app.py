@@ -49,6 +49,7 @@ EXAMPLES = {
         "A puppet and its drums": {
             "video": PUPPET,
             "prompt": DRUMS,
+            "negative_prompt": TALKING,
             "contour_prompt": TALKING,
             "transcript": "throw brown over hammer one later",
             "voice": VOICE,
@@ -56,8 +57,8 @@ EXAMPLES = {
         },
     },
     "video_to_audio": {
-        "Drums": {"video": PUPPET, "prompt": DRUMS},
-        "A bouncing ball": {"video": BALL, "prompt": "a ball bouncing"},
+        "Drums": {"video": PUPPET, "prompt": DRUMS, "negative_prompt": TALKING},
+        "A bouncing ball": {"video": BALL, "prompt": "a ball bouncing", "negative_prompt": ""},
     },
     "video_to_speech": {
         "A puppet speaks": {

@@ -4,7 +4,8 @@
 
     python examples/make_a_soundtrack.py --pipeline checkpoints/deepaudio-tiny \\
         --video examples/assets/puppet-and-drums.mp4 --prompt "drums being played with sticks" \\
-        --contour-prompt "a puppet talking" --transcript "throw brown over hammer one later" \\
+        --negative-prompt "a puppet talking" --contour-prompt "a puppet talking" \\
+        --transcript "throw brown over hammer one later" \\
         --voice examples/assets/voice.wav --voice-text "throw white with paper five later" \\
         --output-dir build/soundtrack
 """
@@ -22,6 +23,7 @@ parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.R
 parser.add_argument("--pipeline", required=True, help="folder or Hub repository of a DeepAudioPipeline")
 parser.add_argument("--video", type=Path, required=True, help="the clip; it is read, never written to")
 parser.add_argument("--prompt", help="what the ambience is to be")
+parser.add_argument("--negative-prompt", help="what it is not to be: the speech comes by itself")
 parser.add_argument("--contour-prompt", help="what times the speech, where more than one thing is to be heard")
 parser.add_argument("--transcript", required=True, help="what is to be said")
 parser.add_argument("--voice", type=Path, required=True, help="5 to 10 s of speech, an audio or video file")
@@ -38,6 +40,7 @@ result = pipe(
     args.video,
     task="soundtrack",
     prompt=args.prompt,
+    negative_prompt=args.negative_prompt,
     contour_prompt=args.contour_prompt,
     transcript=args.transcript,
     reference_audio=args.voice,

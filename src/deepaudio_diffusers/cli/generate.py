@@ -44,9 +44,9 @@ def add_command(commands: argparse._SubParsersAction) -> None:
         examples:
           the whole soundtrack of a clip, with the checkpoint that comes with the sources
             deepaudio generate examples/assets/puppet-and-drums.mp4 --model checkpoints/deepaudio-tiny \\
-                --task soundtrack --prompt "drums being played with sticks" --contour-prompt "a puppet talking" \\
-                --transcript "throw brown over hammer one later" --voice examples/assets/voice.wav \\
-                --voice-text "throw white with paper five later" --output dubbed.mp4
+                --task soundtrack --prompt "drums being played with sticks" --negative-prompt "a puppet talking" \\
+                --contour-prompt "a puppet talking" --transcript "throw brown over hammer one later" \\
+                --voice examples/assets/voice.wav --voice-text "throw white with paper five later" --output dubbed.mp4
 
           sound for every clip in a folder and below it; the same again after an interruption, however hard
             deepaudio generate clips --model mmaudio-large-v2 --task video_to_audio --output scored
