@@ -361,35 +361,41 @@ def report_soundtrack(report: Report) -> str:
     clips = report.clips("scenes")
     transcripts = [clip.metadata["transcript"] for clip in clips]
     recordings = reference_recordings(report, clips)
-    kept: dict[str, Waveforms] = {}
     foley = [clip.audio - clip.speech for clip in clips]
+    made: list[torch.Tensor] = []
+    kept: dict[str, Waveforms] = {}
 
-    def make(levels: dict[str, float]) -> Waveforms:
-        voices = [report.voice(recording) for recording in recordings]
-        mixes, kept["ambience"] = [], []
-        for batch in in_batches(list(range(len(clips))), UTTERANCES_PER_BATCH):
-            output = report.pipe(
-                task="soundtrack",
-                video_features=select(report.features("scenes"), batch),
-                prompt=[foley_prompt(clips[i]) for i in batch],
-                negative_prompt=puppet.TEMPLATES[0],
-                contour_prompt=puppet.TEMPLATES[0],
-                transcript=[transcripts[i] for i in batch],
-                voice=[voices[i] for i in batch],
-                generator=report.generators(batch),
-                output_type="pt",
-                **sampling(report),
-                **levels,
-            )
-            for stems, made in ((mixes, output.audios), (kept["ambience"], output.ambience)):
-                stems += [resample(audio[0], output.sampling_rate, SAMPLING_RATE) for audio in made]
-        return mixes
+    def generate() -> list[torch.Tensor]:
+        """Ambience and speech as they are made, which all mixes have in common."""
+        if not made:
+            voices = [report.voice(recording) for recording in recordings]
+            outputs = [
+                report.pipe(
+                    task="soundtrack",
+                    video_features=select(report.features("scenes"), batch),
+                    prompt=[foley_prompt(clips[i]) for i in batch],
+                    negative_prompt=puppet.TEMPLATES[0],
+                    contour_prompt=puppet.TEMPLATES[0],
+                    transcript=[transcripts[i] for i in batch],
+                    voice=[voices[i] for i in batch],
+                    speech_above_ambience_in_db=None,
+                    ducking_in_db=0.0,
+                    generator=report.generators(batch),
+                    output_type="pt",
+                    **sampling(report),
+                )
+                for batch in in_batches(list(range(len(clips))), UTTERANCES_PER_BATCH)
+            ]
+            made.extend(torch.cat([getattr(output, stem) for output in outputs]) for stem in ("ambience", "speech"))
+        return made
 
-    def mix_true(levels: dict[str, float]) -> Waveforms:
-        stems = [torch.stack(kind)[:, None] for kind in (foley, [clip.speech for clip in clips])]
-        mixes, ambience, _, rate = report.pipe.mix(*stems, len(clips[0].audio) / SAMPLING_RATE, **levels)
-        kept["true ambience"] = [resample(each[0], rate, SAMPLING_RATE) for each in ambience]
+    def mix(name: str, ambience: torch.Tensor, speech: torch.Tensor, levels: dict[str, float]) -> Waveforms:
+        mixes, ambience, _, rate = report.pipe.mix(ambience, speech, len(clips[0].audio) / SAMPLING_RATE, **levels)
+        kept[name] = [resample(each[0], rate, SAMPLING_RATE) for each in ambience]
         return [resample(each[0], rate, SAMPLING_RATE) for each in mixes]
+
+    def true_stems() -> list[torch.Tensor]:
+        return [torch.stack(kind)[:, None] for kind in (foley, [clip.speech for clip in clips])]
 
     def score(mixes: Waveforms, ambiences: Waveforms) -> list[Record]:
         records = report.judge([SpeechItem(mix.numpy(), text) for mix, text in zip(mixes, transcripts, strict=True)])
@@ -410,15 +416,15 @@ def report_soundtrack(report: Report) -> str:
         rows[f"true stems, {title}"] = report.row(
             f"soundtrack-true_stems-{slug(title)}",
             CODEC,
-            lambda levels=levels: mix_true(levels),
-            lambda mixes: score(mixes, kept["true ambience"]),
+            lambda levels=levels: mix("true", *true_stems(), levels),
+            lambda mixes: score(mixes, kept["true"]),
         )
     for title, levels in MIXES.items():
         rows[f"generated, {title}"] = report.row(
             f"soundtrack-generated-{slug(title)}",
             ALL,
-            lambda levels=levels: make(levels),
-            lambda mixes: score(mixes, kept["ambience"]),
+            lambda levels=levels: mix("generated", *generate(), levels),
+            lambda mixes: score(mixes, kept["generated"]),
         )
     lines = [
         [
