@@ -118,7 +118,7 @@ def parse_command(command: list[str]) -> None:
             assert importlib.util.find_spec(module) is not None
         case "python", ["spaces_app.py", *_]:
             assert (ROOT / "spaces_app.py").is_file()
-        case "hf", ["repos" | "upload", *_]:
+        case "hf", ["repos" | "upload" | "download", *_]:
             pass
         case ("accelerate", ["launch", script, "..."]) | ("torchrun", [script, "..."]):
             assert (ROOT / script).is_file()

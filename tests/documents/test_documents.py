@@ -37,6 +37,7 @@ WITH_PYTHON = list(dict.fromkeys(block.path for block in BLOCKS if block.languag
 # Python that is compiled only, by a line of it, with the reason.
 COMPILED_ONLY = {
     "evaluate.load(module_path(": "needs recordings and the extra `evaluation`; tests/evaluation load the modules",
+    "Synchformer.from_single_file(": "needs 907 MB of weights; tests/conversion read a small file of that format",
     "from gradio_client import": "needs gradio and an app that is served; tests/space asks it by the same client",
 }
 # What a block that is run needs besides: arguments that make it short.

@@ -118,7 +118,8 @@ def test_two_processes_score_a_folder_as_one_does(run, workshop, tmp_path):
     assert said == [f"Process 0 wrote {tmp_path / 'one' / clip}" for clip in clips]
     for clip in clips:
         assert_only_sound_was_added(tmp_path / "one" / clip, ASSETS / clip)
-        np.testing.assert_allclose(sound_of(tmp_path / "one" / clip), sound_of(tmp_path / "two" / clip), atol=1e-3)
+        # Sounds that differ in rounding, by the batch that they were in, differ by more once AAC has coded them.
+        np.testing.assert_allclose(sound_of(tmp_path / "one" / clip), sound_of(tmp_path / "two" / clip), atol=1e-2)
     assert run("score_a_folder", *FEW_STEPS, "--output-dir", tmp_path / "one") == []
 
 
