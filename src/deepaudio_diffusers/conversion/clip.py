@@ -15,7 +15,7 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer, CLIPVisio
 
 from ..errors import CheckpointError
 from ..models.encoder_clip import CLIPFrameEncoder
-from .state_dict import add_once, build_model, shape_of
+from .state_dict import add_once, add_renamed, build_model, shape_of
 
 
 # What compares pooled texts with images; the text model here gives the hidden states of all tokens instead.
@@ -79,11 +79,7 @@ def _add(state_dict: dict[str, torch.Tensor], key: str, renames: dict[str, str],
             break
     for old, new in _LAYER_RENAMES.items():
         key = key.replace(old, new)
-    if "{}" in key:
-        for letter, part in zip("qkv", tensor.tensor_split(3), strict=True):
-            add_once(state_dict, key.format(letter), part)
-    else:
-        add_once(state_dict, key, tensor)
+    add_renamed(state_dict, key, tensor)
 
 
 def infer_clip_configs(

@@ -15,7 +15,7 @@ import torch
 
 from ..errors import CheckpointError
 from ..models.transformer_f5tts import F5TTSTransformer1DModel
-from .state_dict import add_once, build_model, shape_of
+from .state_dict import add_once, build_model, count_layers, shape_of
 
 
 NETWORK = "F5-TTS's velocity network"
@@ -137,9 +137,6 @@ def infer_f5tts_config(original_state_dict: dict[str, Any]) -> dict[str, Any]:
     network = _network(original_state_dict)
     shape = partial(shape_of, network, network=NETWORK)
 
-    def count(prefix: str) -> int:
-        return len({key.removeprefix(prefix).split(".")[0] for key in network if key.startswith(prefix)})
-
     num_embeddings, text_dim = shape("text_embed.text_embed.weight", 2)
     hidden_size, _ = shape(_INPUT_KEY, 2)
     head_dim = 2 * shape(_ROTARY_KEY, 1)[0] if _ROTARY_KEY in network else _HEAD_DIM
@@ -149,12 +146,12 @@ def infer_f5tts_config(original_state_dict: dict[str, Any]) -> dict[str, Any]:
         # One row more than tokens: the first stands for no token.
         "vocab_size": num_embeddings - 1,
         "hidden_size": hidden_size,
-        "num_layers": count("transformer_blocks."),
+        "num_layers": count_layers(network, "transformer_blocks."),
         "num_attention_heads": shape("transformer_blocks.0.attn.to_q.weight", 2)[0] // head_dim,
         "attention_head_dim": head_dim,
         "ff_mult": int(ff_mult) if ff_mult.is_integer() else ff_mult,
         "text_dim": text_dim,
-        "num_text_layers": count("text_embed.text_blocks."),
+        "num_text_layers": count_layers(network, "text_embed.text_blocks."),
         "qk_norm": "rms_norm" if "transformer_blocks.0.attn.q_norm.weight" in network else None,
         "long_skip": "long_skip_connection.weight" in network,
         "energy_conditioning": "input_embed.proj_energy.weight" in network,

@@ -15,7 +15,7 @@ import torch
 
 from ..errors import CheckpointError
 from ..models.transformer_mmaudio import MMAudioTransformer1DModel
-from .state_dict import add_once, build_model, shape_of
+from .state_dict import add_once, build_model, count_layers, shape_of
 
 
 # Tables that old checkpoints carry and the networks compute.
@@ -126,9 +126,6 @@ def infer_mmaudio_transformer_config(original_state_dict: dict[str, torch.Tensor
     """
     shape = partial(shape_of, original_state_dict, network="MMAudio's velocity network")
 
-    def count(prefix: str) -> int:
-        return len({key.split(".")[1] for key in original_state_dict if key.startswith(prefix)})
-
     hidden_size, latent_channels, _ = shape("audio_input_proj.0.weight", 3)
     text_length, text_dim = shape("empty_string_feat", 2)
     is_v2 = "clip_input_proj.2.w1.weight" in original_state_dict
@@ -140,8 +137,8 @@ def infer_mmaudio_transformer_config(original_state_dict: dict[str, torch.Tensor
         "text_length": text_length,
         "hidden_size": hidden_size,
         "num_attention_heads": hidden_size // shape("joint_blocks.0.latent_block.attn.q_norm.weight", 1)[0],
-        "num_layers": count("joint_blocks."),
-        "num_single_layers": count("fused_blocks."),
+        "num_layers": count_layers(original_state_dict, "joint_blocks."),
+        "num_single_layers": count_layers(original_state_dict, "fused_blocks."),
         "conv_activation": "silu" if is_v2 else "selu",
         "linear_activation": "silu" if is_v2 else None,
         "time_embed_channels": shape("t_embed.mlp.0.weight", 2)[1],

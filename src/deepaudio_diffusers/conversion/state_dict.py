@@ -44,6 +44,24 @@ def add_once(state_dict: dict[str, torch.Tensor], key: str, tensor: torch.Tensor
     state_dict[key] = tensor
 
 
+def add_renamed(state_dict: dict[str, torch.Tensor], key: str, tensor: torch.Tensor) -> None:
+    """Add a tensor, or the queries, keys and values that it consists of where `key` has `{}` in the place of a letter.
+
+    Raises:
+        CheckpointError: See [`add_once`].
+    """
+    if "{}" not in key:
+        add_once(state_dict, key, tensor)
+        return
+    for letter, part in zip("qkv", tensor.tensor_split(3), strict=True):
+        add_once(state_dict, key.format(letter), part)
+
+
+def count_layers(state_dict: dict[str, torch.Tensor], prefix: str) -> int:
+    """How many numbers follow `prefix`, which ends with a dot, in the keys of a state dict."""
+    return len({key.removeprefix(prefix).split(".")[0] for key in state_dict if key.startswith(prefix)})
+
+
 def build_model(
     make: Callable[[], ModelT], state_dict: dict[str, torch.Tensor], computed: tuple[str, ...] = ()
 ) -> ModelT:

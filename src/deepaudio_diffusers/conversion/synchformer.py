@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from ..models.encoder_synchformer import SynchformerVideoEncoder
-from .state_dict import add_once, build_model, shape_of
+from .state_dict import add_renamed, build_model, count_layers, shape_of
 
 
 # Width of an attention head in every published network; a state dict does not tell it.
@@ -83,12 +83,7 @@ def map_synchformer_state_dict(original_state_dict: dict[str, torch.Tensor]) -> 
     for original_key, tensor in _visual_branch(original_state_dict).items():
         if original_key in _UNUSED_KEYS:
             continue
-        key = _rename(original_key)
-        if "{}" in key:
-            for letter, part in zip("qkv", tensor.tensor_split(3), strict=True):
-                add_once(state_dict, key.format(letter), part)
-        else:
-            add_once(state_dict, key, tensor)
+        add_renamed(state_dict, _rename(original_key), tensor)
     return state_dict
 
 
@@ -111,7 +106,7 @@ def infer_synchformer_config(original_state_dict: dict[str, torch.Tensor]) -> di
     num_patches = shape("pos_embed", 3)[1] - 1
     return {
         "hidden_size": hidden_size,
-        "num_layers": len({key.split(".")[1] for key in visual if key.startswith("blocks.")}),
+        "num_layers": count_layers(visual, "blocks."),
         "num_attention_heads": max(1, hidden_size // HEAD_SIZE),
         "mlp_ratio": shape("blocks.0.mlp.fc1.weight", 2)[0] / hidden_size,
         "image_size": round(num_patches**0.5) * patch_size,

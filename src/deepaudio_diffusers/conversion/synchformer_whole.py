@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from ..models.synchformer import Synchformer
-from .state_dict import add_once, build_model, shape_of
+from .state_dict import add_renamed, build_model, count_layers, shape_of
 from .synchformer import VISUAL_PREFIX, infer_synchformer_config, map_synchformer_state_dict
 
 
@@ -102,12 +102,7 @@ def map_whole_synchformer_state_dict(original_state_dict: dict[str, torch.Tensor
     for original_key, tensor in original_state_dict.items():
         if original_key in visual:
             continue
-        key = _rename(original_key)
-        if "{}" in key:
-            for letter, part in zip("qkv", tensor.tensor_split(3), strict=True):
-                add_once(state_dict, key.format(letter), part)
-        else:
-            add_once(state_dict, key, tensor)
+        add_renamed(state_dict, _rename(original_key), tensor)
     return state_dict
 
 
@@ -133,16 +128,12 @@ def infer_whole_synchformer_config(original_state_dict: dict[str, torch.Tensor])
     )
     config["num_video_layers"] = config.pop("num_layers")
     return config | {
-        "num_audio_layers": _count_layers(original_state_dict, "afeat_extractor.ast.encoder.layer."),
-        "num_sync_layers": _count_layers(original_state_dict, "transformer.blocks."),
+        "num_audio_layers": count_layers(original_state_dict, "afeat_extractor.ast.encoder.layer."),
+        "num_sync_layers": count_layers(original_state_dict, "transformer.blocks."),
         "num_sync_heads": NUM_SYNC_HEADS,
         "mel_patch_size": mel_patch_size,
         "num_offsets": num_offsets,
     }
-
-
-def _count_layers(state_dict: dict[str, torch.Tensor], prefix: str) -> int:
-    return len({key.removeprefix(prefix).split(".")[0] for key in state_dict if key.startswith(prefix)})
 
 
 def convert_whole_synchformer(original_state_dict: dict[str, torch.Tensor], **config: Any) -> Synchformer:

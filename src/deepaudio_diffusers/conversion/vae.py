@@ -15,7 +15,7 @@ import torch
 
 from ..errors import CheckpointError
 from ..models.autoencoder_mmaudio import MMAudioMelVAE
-from .state_dict import build_model, shape_of
+from .state_dict import build_model, count_layers, shape_of
 
 
 # Mel front ends of the published networks by number of mel bins.
@@ -72,8 +72,8 @@ def infer_mmaudio_vae_config(original_state_dict: dict[str, torch.Tensor]) -> di
             "The checkpoint of MMAudio's VAE has a decoder but no encoder; MMAudioMelVAE has both. Use the published "
             "file, or save the original network without deleting its encoder."
         )
-    num_levels = len({key.split(".")[2] for key in original_state_dict if key.startswith("decoder.up.")})
-    num_blocks = len({key.split(".")[4] for key in original_state_dict if key.startswith("decoder.up.0.block.")})
+    num_levels = count_layers(original_state_dict, "decoder.up.")
+    num_blocks = count_layers(original_state_dict, "decoder.up.0.block.")
     return {
         "mel_bins": mel_bins,
         "latent_channels": shape("decoder.conv_in.weight")[1],

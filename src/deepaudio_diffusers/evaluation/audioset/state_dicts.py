@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from transformers import ASTConfig
 
-from ...conversion.state_dict import add_once, build_model, shape_of
+from ...conversion.state_dict import add_once, add_renamed, build_model, count_layers, shape_of
 from ...errors import CheckpointError
 from .cnn14 import Cnn14
 from .passt import NUM_MELS, PaSST
@@ -150,7 +150,7 @@ def convert_passt(original_state_dict: StateDict, **config: Any) -> PaSST:
     hidden_size, _, patch_size, _ = shape("patch_embed.proj.weight", 4)
     inferred = {
         "hidden_size": hidden_size,
-        "num_hidden_layers": len({key.split(".")[1] for key in original_state_dict if key.startswith("blocks.")}),
+        "num_hidden_layers": count_layers(original_state_dict, "blocks."),
         "num_attention_heads": max(1, hidden_size // _PASST_HEAD_SIZE),
         "intermediate_size": shape("blocks.0.mlp.fc1.weight", 2)[0],
         "layer_norm_eps": 1e-6,
@@ -186,9 +186,5 @@ def _renamed(state_dict: StateDict, renames: Renames) -> StateDict:
     renamed: StateDict = {}
     for key, tensor in state_dict.items():
         new_key = next((new + key.removeprefix(old) for old, new in renames if key.startswith(old)), key)
-        if "{}" in new_key:
-            for letter, part in zip("qkv", tensor.tensor_split(3), strict=True):
-                add_once(renamed, new_key.format(letter), part)
-        else:
-            add_once(renamed, new_key, tensor)
+        add_renamed(renamed, new_key, tensor)
     return renamed
