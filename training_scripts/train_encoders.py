@@ -32,6 +32,7 @@ from deepaudio_diffusers.training.arguments import add_data_arguments, add_train
 from deepaudio_diffusers.training.codec import evenly_spaced
 from deepaudio_diffusers.training.data import DataReport, write_data_report
 from deepaudio_diffusers.training.encoders import (
+    HEADS_FILE,
     MELS_PER_FRAME,
     EncoderHeads,
     SegmentDataset,
@@ -39,6 +40,7 @@ from deepaudio_diffusers.training.encoders import (
     encoder_loss,
     learn_clip_tokenizer,
     set_mel_statistics,
+    text_encoder_loss,
     validate_encoders,
 )
 from deepaudio_diffusers.training.hub import save_and_push
@@ -120,7 +122,13 @@ def parse_args(input_args: Sequence[str] | None = None) -> argparse.Namespace:
     group.add_argument(
         "--pretrained",
         metavar="NAME_OR_FOLDER",
-        help="Begin from the encoders and the tokenizer of a pipeline, or of an output folder of this script.",
+        help="Begin from the encoders and the tokenizer of a pipeline, or of an output folder of this script, which "
+        "has heads, too.",
+    )
+    group.add_argument(
+        "--only_text",
+        action="store_true",
+        help="Leave the encoders of video and frames as they are; asks for `--pretrained`.",
     )
     add_data_arguments(
         parser,
@@ -129,7 +137,10 @@ def parse_args(input_args: Sequence[str] | None = None) -> argparse.Namespace:
         "for one of 8 s with the full one; 'cache' in the output folder by default.",
     )
     add_training_arguments(parser, **(TINY_DEFAULTS if read_preset(input_args) == "tiny" else FULL_DEFAULTS))
-    return parser.parse_args(input_args)
+    args = parser.parse_args(input_args)
+    if args.only_text and args.pretrained is None:
+        parser.error("--only_text needs --pretrained: which encoders of video and frames?")
+    return args
 
 
 def frame_sizes(args: argparse.Namespace) -> tuple[int, int]:
@@ -167,11 +178,17 @@ def make_networks(args: argparse.Namespace, cache: PartCache) -> tuple[dict[str,
             **sizes["text_encoder"],
         )
         text_encoder = CLIPTextModel(text_config)
-    heads = EncoderHeads(
-        video_encoder.config.hidden_size, text_encoder.config.hidden_size, image_encoder.config.projection_dim
-    )
-    indices = evenly_spaced(len(cache), STATISTICS_CLIPS)
-    set_mel_statistics(heads, [cache.array("mel", index) for index in indices])
+    if args.pretrained is not None and Path(args.pretrained, HEADS_FILE).is_file():
+        heads = EncoderHeads.load(Path(args.pretrained))
+    else:
+        heads = EncoderHeads(
+            video_encoder.config.hidden_size, text_encoder.config.hidden_size, image_encoder.config.projection_dim
+        )
+        indices = evenly_spaced(len(cache), STATISTICS_CLIPS)
+        set_mel_statistics(heads, [cache.array("mel", index) for index in indices])
+    if args.only_text:
+        video_encoder.requires_grad_(False)
+        image_encoder.requires_grad_(False)
     networks = {
         "video_encoder": video_encoder,
         "image_encoder": image_encoder,
@@ -182,7 +199,8 @@ def make_networks(args: argparse.Namespace, cache: PartCache) -> tuple[dict[str,
 
 
 def main(args: argparse.Namespace) -> None:
-    accelerator = make_accelerator(args)
+    # The heads of an encoder that is left as it is take no part.
+    accelerator = make_accelerator(args, find_unused_parameters=args.only_text)
     reports = {"train": DataReport(args.on_bad_data)}
     cache_dir = args.cache_dir or args.output_dir / "cache"
     sizes = frame_sizes(args)
@@ -211,7 +229,7 @@ def main(args: argparse.Namespace) -> None:
         args,
         accelerator,
         networks,
-        encoder_loss,
+        text_encoder_loss if args.only_text else encoder_loss,
         dataset,
         [1] * len(dataset),
         default_collate,

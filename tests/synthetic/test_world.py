@@ -109,6 +109,21 @@ def test_voices_and_kinds_of_sentences_take_turns(world):
 
 
 @needs_synthesiser
+def test_clips_in_which_the_prompt_decides_are_more_of_the_training_split(tmp_path):
+    world = start_world(tmp_path / "world")
+    numbers = dict.fromkeys((name for name in SETTINGS if name != "seed"), 0)
+    manifest = make_world(world, seed=7, **numbers | {"num_train": 1}, num_train_choices=8)
+    assert manifest["num_clips"]["train_choices"] == 8
+    assert "| `clips/train_choices` | 8 |" in (world / "README.md").read_text()
+    clips = [sample.metadata for sample in read_shard(world / "clips" / "train_choices" / "train_choices-000000.tar")]
+    assert [clip["visible"] for clip in clips[:3]] == [["block"], ["siren"], ["pluck"]]
+    assert len(clips[3]["visible"]) == len(clips[7]["visible"]) == 2
+    assert all(clip["split"] == "train" for clip in clips)
+    # From the other end of the seeds, so that there is room for both.
+    assert [clip["seed"] for clip in clips] == [8 * SEEDS_PER_WORLD - 1 - i for i in range(8)]
+
+
+@needs_synthesiser
 def test_what_is_there_is_not_made_again(world):
     shards = shards_of(world)
     before = {path: path.stat().st_mtime_ns for path in shards}
@@ -136,6 +151,7 @@ def test_a_folder_with_another_world_is_left_alone(world):
         ({"num_train": -1}, "`num_train` is -1"),
         ({"num_test": 2.0}, "`num_test` is 2.0"),
         ({"num_train": 1_000_001}, "1,000,001"),
+        ({"num_train": 600_000, "num_train_choices": 400_001}, "1,000,001"),
         ({"num_processes": 0}, "`num_processes` is 0"),
     ],
 )

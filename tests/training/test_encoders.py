@@ -20,6 +20,7 @@ from deepaudio_diffusers.training.encoders import (
     SegmentDataset,
     augment_frames,
     cache_clips,
+    contrast,
     correlation,
     encoder_loss,
     learn_clip_tokenizer,
@@ -30,6 +31,7 @@ from deepaudio_diffusers.training.encoders import (
     sound_contrast,
     target_mel,
     text_contrast,
+    text_encoder_loss,
     tokenize,
     validate_encoders,
     zero_shot_accuracy,
@@ -271,6 +273,43 @@ def test_the_sound_of_a_segment_is_told_from_others():
         assert sound_contrast(heads, features, mel) < 0.5 < sound_contrast(heads, features.roll(1, 0), mel)
         # The same sounds, a little too late.
         assert sound_contrast(heads, features, mel.roll(8, dims=1)) > 0.5
+
+
+def test_prompts_are_told_apart_by_what_only_sounds_tell(cache, tokenizer, networks):
+    """Pictures that are all alike leave it to the sounds: low and high tones."""
+    dataset = SegmentDataset(cache, tokenizer)
+    batch = default_collate([dataset[index] for index in range(8, len(dataset), 17)])
+    batch["clip_frames"] = batch["clip_frames"][:1].expand_as(batch["clip_frames"])
+    texts, heads = networks["text_encoder"], networks["heads"]
+    optimizer = torch.optim.AdamW([*texts.parameters(), *heads.parameters()], lr=3e-3)
+    for step in range(40):
+        torch.manual_seed(step)
+        loss, _ = text_encoder_loss(networks, batch)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    with torch.no_grad():
+        sounds = heads.embed_sounds_for_texts(heads.normalize_mel(batch["mel"]))
+        prompts = heads.embed_texts_for_sounds(texts(batch["input_ids"]).pooler_output)
+    nearest = (sounds @ prompts.T).argmax(dim=1)
+    assert torch.equal(batch["input_ids"][nearest], batch["input_ids"])
+    assert len(batch["input_ids"].unique(dim=0)) == 2
+
+
+def test_sounds_for_prompts_may_have_any_length():
+    torch.manual_seed(0)
+    heads = EncoderHeads(16, 32, 16, hidden_size=32, embedding_size=16)
+    mel = torch.randn(2, 24, NUM_MELS)
+    assert heads.embed_sounds_for_texts(mel).shape == heads.embed_sounds_for_texts(mel[:, :10]).shape == (2, 16)
+
+
+def test_what_belongs_together_has_the_lowest_contrast():
+    embeddings, scale = torch.eye(4), torch.tensor(2.0)
+    right = contrast(embeddings, embeddings, scale)
+    # Four logits, e^2 for the right one and 0 for the others.
+    expected = math.log(math.exp(math.exp(2)) + 3) - math.exp(2)
+    assert right.item() == pytest.approx(expected, abs=1e-6)
+    assert right < contrast(embeddings, embeddings.roll(1, 0), scale)
 
 
 def test_prompts_of_the_same_classes_are_less_wrong():

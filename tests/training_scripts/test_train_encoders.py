@@ -101,10 +101,24 @@ def test_pretrained_encoders_are_trained_further(clips, trained, tmp_path):
     train(clips, tmp_path, "--pretrained", str(trained), "--max_train_steps", "1", "--learning_rate", "1e-9")
     before, after = weights_of(trained), weights_of(tmp_path)
     for name in before:
-        if not name.startswith("heads."):
-            torch.testing.assert_close(after[name], before[name], atol=1e-6, rtol=0)
+        torch.testing.assert_close(after[name], before[name], atol=1e-6, rtol=0)
     tokenizers = [CLIPTokenizer.from_pretrained(folder, subfolder="tokenizer") for folder in (trained, tmp_path)]
     assert tokenizers[0].get_vocab() == tokenizers[1].get_vocab()
+
+
+def test_the_text_encoder_can_be_trained_alone(clips, trained, tmp_path):
+    train(clips, tmp_path, "--pretrained", str(trained), "--only_text")
+    before, after = weights_of(trained), weights_of(tmp_path)
+    changed = {name.split(".")[0] for name in before if not torch.equal(before[name], after[name])}
+    assert changed == {"text_encoder", "heads"}
+    # What reads the features of the video encoder stays too.
+    assert torch.equal(before["heads.mel_head.1.weight"], after["heads.mel_head.1.weight"])
+
+
+def test_the_text_encoder_alone_needs_the_others(clips, tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        train(clips, tmp_path, "--only_text")
+    assert "--only_text needs --pretrained" in capsys.readouterr().err
 
 
 def test_full_sizes_are_the_published_ones():

@@ -28,6 +28,7 @@ def add_command(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--seed", type=int, default=0, help="0 to 99; worlds of other seeds have no clip in common")
     for name, default, what in (
         ("train", 5000, "clips for training"),
+        ("train-choices", 0, "further clips for training in which the prompt decides what is heard"),
         ("validation", 200, "clips for validation"),
         ("test", 500, "clips of each of the two test splits"),
         ("speech-per-speaker", 1000, "utterances of each of the four voices for training"),
@@ -44,6 +45,7 @@ def run(options: argparse.Namespace) -> None:
         options.output,
         seed=options.seed,
         num_train=options.num_train,
+        num_train_choices=options.num_train_choices,
         num_validation=options.num_validation,
         num_test=options.num_test,
         num_speech_per_speaker=options.num_speech_per_speaker,

@@ -49,12 +49,15 @@ BOTH_SOUND_SHARE = 0.5
 SPEAKERS = ("slt", "rms", "awb", "kal16")
 SPEAKER_SHARES = (0.4, 0.4, 0.1, 0.1)
 LONGEST_SPEECH_IN_S = 3.3
+# What is seen in clips in which the prompt decides, in turns: blocks, sirens and strings, and any two objects.
+_CHOICES = (("block",), ("siren",), ("pluck",), None)
 # Gain of foley beside speech.
 FOLEY_GAIN = (0.3, 0.6)
 NOISE_FLOOR = 4e-4
 HIGHEST_PEAK = 0.97
 # Keeps the random numbers of clips apart from those of others with the same seeds.
 _STREAM = 1
+_STREAM_OF_CHOICES = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,6 +129,14 @@ def make_clip(seed: int, split: str, *, visible: Sequence[str] | None = None) ->
     sounding = _draw_sounding(rng, parts)
     audio, voice = _mix(rng, sounding)
     return Clip(finish(rng, canvas), audio, voice, _metadata(seed, split, labels, sounding, speech))
+
+
+def draw_choice(seed: int, index: int) -> tuple[str, ...]:
+    """What is seen in the clip with this index of those in which the prompt decides what is heard."""
+    visible = _CHOICES[index % len(_CHOICES)]
+    if visible is None:
+        visible = np.random.default_rng((seed, _STREAM_OF_CHOICES)).permutation(FOLEY_CLASSES)[:2].tolist()
+    return tuple(visible)
 
 
 def _draw_labels(rng: np.random.Generator) -> tuple[str, ...]:

@@ -71,7 +71,9 @@ Speech is from the voices of flite, with a tempo of its own for each phrase and 
 ## Splits
 
 Seeds are disjoint. No sentence of `test` or `validation` occurs in `train`. `test_unseen_looks` has backgrounds,
-colours, sizes and camera motions that no other split has; its sounds are made in the same way.
+colours, sizes and camera motions that no other split has; its sounds are made in the same way. `train_choices`, where
+there is one, has more clips for training, all of the kinds in which the prompt decides: a quarter each of blocks,
+sirens, strings, and two objects.
 
 ## Licences
 

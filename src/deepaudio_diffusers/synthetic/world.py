@@ -16,7 +16,7 @@ import numpy as np
 from huggingface_hub.utils import tqdm
 
 from ..errors import InputError
-from .clips import SEED_RANGES, SPEAKERS, SPLITS, make_clip, shifted
+from .clips import SEED_RANGES, SPEAKERS, SPLITS, draw_choice, make_clip, shifted
 from .data_card import DATA_CARD
 from .scenes import FOLEY_CLASSES
 from .sentences import lexicon_words, sample_sentence
@@ -31,6 +31,8 @@ SAMPLES_PER_SHARD = 200
 SEEDS_PER_WORLD = 1_000_000
 NUM_WORLDS = (SEED_RANGES["train"][1] - SEED_RANGES["train"][0]) // SEEDS_PER_WORLD
 SPEECH_SPLITS = ("train", "validation", "test")
+# Folder of the clips for training in which the prompt decides.
+CHOICES = "train_choices"
 # Kinds of sentences, which take turns.
 SENTENCE_KINDS = {
     "train": ("grid", "open"),
@@ -54,6 +56,7 @@ class WorldSettings:
         num_speech_per_speaker: Utterances of each voice for training.
         num_validation_speech_per_speaker: The same for validation.
         num_test_speech_per_speaker: The same for tests.
+        num_train_choices: Further clips for training, all of which are of the kinds in which the prompt decides.
     """
 
     seed: int
@@ -63,6 +66,7 @@ class WorldSettings:
     num_speech_per_speaker: int
     num_validation_speech_per_speaker: int = 60
     num_test_speech_per_speaker: int = 260
+    num_train_choices: int = 0
 
     def __post_init__(self):
         for name, value in asdict(self).items():
@@ -70,7 +74,8 @@ class WorldSettings:
                 raise InputError(f"`{name}` is {value!r}; pass an integer that is not negative.")
         if self.seed >= NUM_WORLDS:
             raise InputError(f"`seed` is {self.seed}; there are {NUM_WORLDS} worlds, counted from 0.")
-        most = max(*self.num_clips.values(), *self.num_utterances.values())
+        # Both kinds of clips for training have the same seeds, from their two ends.
+        most = max(self.num_train + self.num_train_choices, *self.num_clips.values(), *self.num_utterances.values())
         if most > SEEDS_PER_WORLD:
             raise InputError(
                 f"A split would have {most:,} samples; a world has seeds for {SEEDS_PER_WORLD:,} in each."
@@ -78,8 +83,9 @@ class WorldSettings:
 
     @property
     def num_clips(self) -> dict[str, int]:
-        """Clips in each split."""
-        return dict(zip(SPLITS, (self.num_train, self.num_validation, self.num_test, self.num_test), strict=True))
+        """Clips in each folder."""
+        numbers = dict(zip(SPLITS, (self.num_train, self.num_validation, self.num_test, self.num_test), strict=True))
+        return numbers | ({CHOICES: self.num_train_choices} if self.num_train_choices else {})
 
     @property
     def num_utterances(self) -> dict[str, int]:
@@ -94,23 +100,27 @@ class WorldSettings:
 
 @dataclass(frozen=True)
 class _Shard:
-    """A shard to be made; its samples are those from `first` to before `end` of its split."""
+    """A shard to be made; its samples are those from `first` to before `end` of its folder."""
 
     path: Path
     kind: str
-    split: str
+    folder: str
     first_seed: int
     first: int
     end: int
 
     def samples(self) -> Iterator[Sample]:
-        name = self.split if self.kind == "clips" else f"speech-{self.split}"
+        name = self.folder if self.kind == "clips" else f"speech-{self.folder}"
         for index in range(self.first, self.end):
             key, seed = f"{name}-{index:06d}", self.first_seed + index
-            if self.kind == "clips":
-                yield clip_sample(key, make_clip(seed, self.split))
+            if self.kind == "speech":
+                yield make_utterance_sample(key, seed, self.folder, index)
+            elif self.folder == CHOICES:
+                # From the last seed for training downwards.
+                seed = self.first_seed + SEEDS_PER_WORLD - 1 - index
+                yield clip_sample(key, make_clip(seed, "train", visible=draw_choice(seed, index)))
             else:
-                yield make_utterance_sample(key, seed, self.split, index)
+                yield clip_sample(key, make_clip(seed, self.folder))
 
 
 def make_world(
@@ -123,6 +133,7 @@ def make_world(
     num_speech_per_speaker: int,
     num_validation_speech_per_speaker: int = 60,
     num_test_speech_per_speaker: int = 260,
+    num_train_choices: int = 0,
     num_processes: int = 2,
 ) -> dict[str, Any]:
     """Make a world in a folder. If it was interrupted, the same call goes on with the shards that are missing.
@@ -136,6 +147,8 @@ def make_world(
         num_speech_per_speaker: Utterances of each of the four voices for training.
         num_validation_speech_per_speaker: The same for validation.
         num_test_speech_per_speaker: The same for tests.
+        num_train_choices: Further clips for training, in `clips/train_choices`, all of which are of the kinds in which
+            the prompt decides what is heard: blocks, sirens, strings, and two objects of which one may be silent.
         num_processes: Processes that make shards at the same time; the world does not depend on it.
 
     Returns:
@@ -154,6 +167,7 @@ def make_world(
         num_speech_per_speaker,
         num_validation_speech_per_speaker,
         num_test_speech_per_speaker,
+        num_train_choices,
     )
     if not isinstance(num_processes, int) or num_processes < 1:
         raise InputError(f"`num_processes` is {num_processes!r}; pass a positive integer.")
@@ -225,18 +239,18 @@ def _write_manifest(out: Path, manifest: dict[str, Any]) -> None:
     partial.replace(out / "manifest.json")
 
 
-def _first_seed(settings: WorldSettings, split: str) -> int:
-    return SEED_RANGES[split][0] + settings.seed * SEEDS_PER_WORLD
+def _first_seed(settings: WorldSettings, folder: str) -> int:
+    return SEED_RANGES["train" if folder == CHOICES else folder][0] + settings.seed * SEEDS_PER_WORLD
 
 
 def _plan(out: Path, settings: WorldSettings) -> list[_Shard]:
     shards = []
     for kind, numbers in (("clips", settings.num_clips), ("speech", settings.num_utterances)):
-        for split, number in numbers.items():
+        for folder, number in numbers.items():
             for first in range(0, number, SAMPLES_PER_SHARD):
-                path = out / kind / split / f"{split}-{first // SAMPLES_PER_SHARD:06d}.tar"
+                path = out / kind / folder / f"{folder}-{first // SAMPLES_PER_SHARD:06d}.tar"
                 end = min(number, first + SAMPLES_PER_SHARD)
-                shards.append(_Shard(path, kind, split, _first_seed(settings, split), first, end))
+                shards.append(_Shard(path, kind, folder, _first_seed(settings, folder), first, end))
     return shards
 
 
@@ -261,7 +275,7 @@ def _make_shards(shards: list[_Shard], num_processes: int) -> dict[str, list[str
             pool.shutdown(cancel_futures=True)
     folders = {}
     for shard in shards:
-        folders.setdefault(f"{shard.kind}/{shard.split}", []).extend(hashes[shard])
+        folders.setdefault(f"{shard.kind}/{shard.folder}", []).extend(hashes[shard])
     return folders
 
 
@@ -276,8 +290,8 @@ def _joint_hash(hashes: list[str]) -> str:
 
 
 def _data_card(settings: WorldSettings) -> str:
-    rows = "\n".join(f"| `clips/{split}` | {number:,} |" for split, number in settings.num_clips.items())
-    rows += "".join(f"\n| `speech/{split}` | {number:,} |" for split, number in settings.num_utterances.items())
+    rows = "\n".join(f"| `clips/{folder}` | {number:,} |" for folder, number in settings.num_clips.items())
+    rows += "".join(f"\n| `speech/{folder}` | {number:,} |" for folder, number in settings.num_utterances.items())
     return DATA_CARD.format(
         seed=settings.seed,
         rows=rows,

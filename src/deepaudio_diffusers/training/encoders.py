@@ -5,7 +5,8 @@
 The video encoder learns what is heard from what is seen, by regressing mel spectrograms and by telling the sound of a
 segment from others (InfoNCE, van den Oord et al., arXiv 1807.03748): those of other clips, and earlier and later ones
 of its own. The image and the text encoder learn which prompt belongs to which clip, as CLIP does (Radford et al.,
-arXiv 2103.00020).
+arXiv 2103.00020). The text encoder also learns which prompt belongs to which sound, as CLAP does (Elizalde et al.,
+arXiv 2206.04769): pictures alone would teach it to overlook words like "wooden" and "low" where only the prompt tells.
 
 The features of consecutive segments, which overlap by half, follow each other in MMAudio's sequence. So the eight
 features of a segment stand for its eight central frames. They also have to tell of the four frames before and after
@@ -61,6 +62,7 @@ MEL_WEIGHT = 2.0
 MARGIN_WEIGHT = 0.5
 SOUND_CONTRAST_WEIGHT = 0.3
 TEXT_CONTRAST_WEIGHT = 0.3
+TEXT_SOUND_WEIGHT = 0.3
 # Prompts of the same classes may fit a clip as well as its own, and count as so much less wrong.
 SAME_CLASS_OFFSET = -2.0
 INITIAL_LOGIT_SCALE = 2.3
@@ -232,6 +234,9 @@ class EncoderHeads(nn.Module):
     What the encoders are trained through and no pipeline needs: the mel spectrogram that can be read off the features
     of the video encoder, embeddings of segments, their sounds and prompts, and the statistics of mels.
 
+    Sounds have two towers. When something is heard in a segment tells it from others, but not its prompt: the tower
+    that listens for prompts takes the mean and the maximum over time.
+
     Args:
         sync_dim (`int`): Size of the features of the video encoder.
         text_dim (`int`): Width of the text encoder.
@@ -271,8 +276,17 @@ class EncoderHeads(nn.Module):
             nn.Linear(width * MELS_PER_FRAME * SYNC_SEGMENT_STRIDE // 2, embedding_size),
         )
         self.text_head = nn.Linear(text_dim, clip_dim)
+        self.listener = nn.Sequential(
+            nn.Conv1d(NUM_MELS, width, 3, padding=1),
+            nn.GELU(),
+            nn.Conv1d(width, width, 3, stride=2, padding=1),
+            nn.GELU(),
+        )
+        self.listener_head = nn.Linear(2 * width, embedding_size)
+        self.text_sound_head = nn.Linear(text_dim, embedding_size)
         self.sound_logit_scale = nn.Parameter(torch.tensor(INITIAL_LOGIT_SCALE))
         self.text_logit_scale = nn.Parameter(torch.tensor(INITIAL_LOGIT_SCALE))
+        self.text_sound_logit_scale = nn.Parameter(torch.tensor(INITIAL_LOGIT_SCALE))
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         """Normalised mels (B, 32, num_mels) of the 16 frames of segments, read off their features (B, 8, D)."""
@@ -299,6 +313,15 @@ class EncoderHeads(nn.Module):
     def embed_texts(self, pooled_states: torch.Tensor) -> torch.Tensor:
         """Embeddings of unit length (B, clip_dim) of prompts by the states of their ends (B, text_dim)."""
         return F.normalize(self.text_head(pooled_states).float(), dim=-1)
+
+    def embed_texts_for_sounds(self, pooled_states: torch.Tensor) -> torch.Tensor:
+        """The same to be compared with [`embed_sounds_for_texts`], (B, embedding_size)."""
+        return F.normalize(self.text_sound_head(pooled_states).float(), dim=-1)
+
+    def embed_sounds_for_texts(self, mel: torch.Tensor) -> torch.Tensor:
+        """Embeddings of unit length (B, embedding_size) of normalised mels (B, num_frames, num_mels) of any length."""
+        heard = self.listener(mel.transpose(1, 2))
+        return F.normalize(self.listener_head(torch.cat([heard.mean(-1), heard.amax(-1)], dim=1)).float(), dim=-1)
 
     def save(self, folder: Path) -> None:
         """Write weights and sizes into one file of a folder."""
@@ -351,19 +374,28 @@ def encoder_loss(
     mel_loss = errors[central].mean()
     margin_loss = (errors.sum() - errors[central].sum()) / (len(errors) / 2)
     sound_loss = sound_contrast(heads, features, mel)
+    text_loss, text_parts = text_encoder_loss(networks, batch)
 
+    loss = MEL_WEIGHT * mel_loss + MARGIN_WEIGHT * margin_loss + SOUND_CONTRAST_WEIGHT * sound_loss + text_loss
+    parts = {"mel": mel_loss, "margin": margin_loss, "sound_contrast": sound_loss}
+    return loss, {name: part.detach() for name, part in parts.items()} | text_parts
+
+
+def text_encoder_loss(
+    networks: dict[str, nn.Module], batch: dict[str, torch.Tensor]
+) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+    """The part of [`encoder_loss`] that the text encoder takes part in: prompts beside pictures and beside sounds."""
+    heads = networks["heads"]
     images = image_embeddings(networks["image_encoder"], augment_frames(normalize_clip_frames(batch["clip_frames"])))
-    texts = heads.embed_texts(networks["text_encoder"](batch["input_ids"]).pooler_output)
-    text_loss = text_contrast(images, texts, heads.text_logit_scale, batch["label"])
-
-    loss = (
-        MEL_WEIGHT * mel_loss
-        + MARGIN_WEIGHT * margin_loss
-        + SOUND_CONTRAST_WEIGHT * sound_loss
-        + TEXT_CONTRAST_WEIGHT * text_loss
+    pooled_states = networks["text_encoder"](batch["input_ids"]).pooler_output
+    text_loss = text_contrast(images, heads.embed_texts(pooled_states), heads.text_logit_scale, batch["label"])
+    text_sound_loss = contrast(
+        heads.embed_sounds_for_texts(heads.normalize_mel(batch["mel"])),
+        heads.embed_texts_for_sounds(pooled_states),
+        heads.text_sound_logit_scale,
     )
-    parts = {"mel": mel_loss, "margin": margin_loss, "sound_contrast": sound_loss, "text_contrast": text_loss}
-    return loss, {name: part.detach() for name, part in parts.items()}
+    loss = TEXT_CONTRAST_WEIGHT * text_loss + TEXT_SOUND_WEIGHT * text_sound_loss
+    return loss, {"text_contrast": text_loss.detach(), "text_sound": text_sound_loss.detach()}
 
 
 def sound_contrast(heads: EncoderHeads, features: torch.Tensor, mel: torch.Tensor) -> torch.Tensor:
@@ -397,8 +429,19 @@ def text_contrast(
 ) -> torch.Tensor:
     """InfoNCE between embeddings of clips and prompts (B, clip_dim), in which those of equal labels are less wrong."""
     same = (labels[:, None] == labels).float() - torch.eye(len(labels), device=labels.device)
-    logits = logit_scale.clamp(max=MAX_LOGIT_SCALE).exp() * images @ texts.T + SAME_CLASS_OFFSET * same
-    batch = torch.arange(len(labels), device=labels.device)
+    return contrast(images, texts, logit_scale, SAME_CLASS_OFFSET * same)
+
+
+def contrast(
+    first: torch.Tensor, second: torch.Tensor, logit_scale: torch.Tensor, offsets: torch.Tensor | float = 0.0
+) -> torch.Tensor:
+    """InfoNCE in both directions between embeddings (B, D) of which equal places belong together.
+
+    Args:
+        offsets (`torch.Tensor` of shape `(B, B)` or `float`): Added to the logits.
+    """
+    logits = logit_scale.clamp(max=MAX_LOGIT_SCALE).exp() * first @ second.T + offsets
+    batch = torch.arange(len(first), device=first.device)
     return (F.cross_entropy(logits, batch) + F.cross_entropy(logits.T, batch)) / 2
 
 
