@@ -116,7 +116,7 @@ class _Shard:
             if self.kind == "speech":
                 yield make_utterance_sample(key, seed, self.folder, index)
             elif self.folder == CHOICES:
-                # From the last seed for training downwards.
+                # From the last seed downwards: neither kind of clips depends on how many there are of the other.
                 seed = self.first_seed + SEEDS_PER_WORLD - 1 - index
                 yield clip_sample(key, make_clip(seed, "train", visible=draw_choice(seed, index)))
             else:
