@@ -31,16 +31,15 @@ from deepaudio_diffusers.processing.sequence import SYNC_FRAMES_PER_SECOND
 from deepaudio_diffusers.training.arguments import add_data_arguments, add_training_arguments, read_preset
 from deepaudio_diffusers.training.codec import evenly_spaced
 from deepaudio_diffusers.training.data import DataReport, write_data_report
+from deepaudio_diffusers.training.encoder_losses import encoder_loss, text_encoder_loss
 from deepaudio_diffusers.training.encoders import (
     HEADS_FILE,
     MELS_PER_FRAME,
     EncoderHeads,
     SegmentDataset,
     cache_clips,
-    encoder_loss,
     learn_clip_tokenizer,
     set_mel_statistics,
-    text_encoder_loss,
     validate_encoders,
 )
 from deepaudio_diffusers.training.hub import save_and_push
@@ -122,13 +121,13 @@ def parse_args(input_args: Sequence[str] | None = None) -> argparse.Namespace:
     group.add_argument(
         "--pretrained",
         metavar="NAME_OR_FOLDER",
-        help="Begin from the encoders and the tokenizer of a pipeline, or of an output folder of this script, which "
-        "has heads, too.",
+        help="Begin from the encoders and the tokenizer of a pipeline, a folder or a name on the Hub. Heads are taken "
+        "from an output folder of this script, and else begin at random.",
     )
     group.add_argument(
         "--only_text",
         action="store_true",
-        help="Leave the encoders of video and frames as they are; asks for `--pretrained`.",
+        help="Leave the encoders of video and frames of `--pretrained` as they are, an output folder of this script.",
     )
     add_data_arguments(
         parser,
@@ -138,8 +137,8 @@ def parse_args(input_args: Sequence[str] | None = None) -> argparse.Namespace:
     )
     add_training_arguments(parser, **(TINY_DEFAULTS if read_preset(input_args) == "tiny" else FULL_DEFAULTS))
     args = parser.parse_args(input_args)
-    if args.only_text and args.pretrained is None:
-        parser.error("--only_text needs --pretrained: which encoders of video and frames?")
+    if args.only_text and not (args.pretrained and Path(args.pretrained, HEADS_FILE).is_file()):
+        parser.error(f"--only_text needs an output folder of this script, with {HEADS_FILE}: pass --pretrained")
     return args
 
 

@@ -124,6 +124,14 @@ def test_clips_in_which_the_prompt_decides_are_more_of_the_training_split(tmp_pa
 
 
 @needs_synthesiser
+def test_what_a_world_lacks_is_not_in_its_manifest(world):
+    """So that worlds from before there was such a thing stay the same."""
+    manifest = json.loads((world / "manifest.json").read_text())
+    assert manifest["settings"] == SETTINGS
+    assert "train_choices" not in manifest["num_clips"]
+
+
+@needs_synthesiser
 def test_what_is_there_is_not_made_again(world):
     shards = shards_of(world)
     before = {path: path.stat().st_mtime_ns for path in shards}
@@ -151,7 +159,7 @@ def test_a_folder_with_another_world_is_left_alone(world):
         ({"num_train": -1}, "`num_train` is -1"),
         ({"num_test": 2.0}, "`num_test` is 2.0"),
         ({"num_train": 1_000_001}, "1,000,001"),
-        ({"num_train": 600_000, "num_train_choices": 400_001}, "1,000,001"),
+        ({"num_train": 600_000, "num_train_choices": 400_001}, "`num_train_choices` are 600,000 and 400,001"),
         ({"num_processes": 0}, "`num_processes` is 0"),
     ],
 )

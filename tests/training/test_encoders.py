@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
 from torch.utils.data import default_collate
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer, CLIPVisionConfig
@@ -15,23 +16,25 @@ from deepaudio_diffusers import CLIPFrameEncoder, ConvVideoEncoder, SynchformerV
 from deepaudio_diffusers.errors import CheckpointError, InputError
 from deepaudio_diffusers.media.encode import encode_video
 from deepaudio_diffusers.training.data import DataReport
+from deepaudio_diffusers.training.encoder_losses import (
+    augment_frames,
+    encoder_loss,
+    info_nce,
+    sound_contrast,
+    text_contrast,
+    text_encoder_loss,
+)
 from deepaudio_diffusers.training.encoders import (
     EncoderHeads,
     SegmentDataset,
-    augment_frames,
     cache_clips,
-    contrast,
     correlation,
-    encoder_loss,
     learn_clip_tokenizer,
     regress_mel,
     resample_frames,
     segment_features,
     set_mel_statistics,
-    sound_contrast,
     target_mel,
-    text_contrast,
-    text_encoder_loss,
     tokenize,
     validate_encoders,
     zero_shot_accuracy,
@@ -296,20 +299,29 @@ def test_prompts_are_told_apart_by_what_only_sounds_tell(cache, tokenizer, netwo
     assert len(batch["input_ids"].unique(dim=0)) == 2
 
 
-def test_sounds_for_prompts_may_have_any_length():
+def test_sounds_for_prompts_may_begin_at_any_time():
     torch.manual_seed(0)
     heads = EncoderHeads(16, 32, 16, hidden_size=32, embedding_size=16)
-    mel = torch.randn(2, 24, NUM_MELS)
-    assert heads.embed_sounds_for_texts(mel).shape == heads.embed_sounds_for_texts(mel[:, :10]).shape == (2, 16)
+    blow = torch.randn(1, 6, NUM_MELS)
+    early, late, other = (
+        F.pad(sound, (0, 0, start, 34 - start)) for sound, start in ((blow, 4), (blow, 20), (blow.flip(1), 4))
+    )
+    embeddings = heads.embed_sounds_for_texts(torch.cat([early, late, other]))
+    torch.testing.assert_close(embeddings.norm(dim=1), torch.ones(3))
+    torch.testing.assert_close(embeddings[0], embeddings[1])
+    assert embeddings[0] @ embeddings[2] < 0.999
+    assert heads.embed_sounds_for_texts(early[:, :20]).shape == (1, 16)
 
 
-def test_what_belongs_together_has_the_lowest_contrast():
-    embeddings, scale = torch.eye(4), torch.tensor(2.0)
-    right = contrast(embeddings, embeddings, scale)
-    # Four logits, e^2 for the right one and 0 for the others.
-    expected = math.log(math.exp(math.exp(2)) + 3) - math.exp(2)
-    assert right.item() == pytest.approx(expected, abs=1e-6)
-    assert right < contrast(embeddings, embeddings.roll(1, 0), scale)
+def test_contrast_counts_both_directions():
+    first, second = torch.eye(3), torch.eye(3)[[0, 1, 1]]
+    # Two of the first are found once and twice among the second, the third not at all.
+    logits = math.exp(2) * first @ second.T
+    rows, columns = (F.cross_entropy(each, torch.arange(3)).item() for each in (logits, logits.T))
+    assert rows != pytest.approx(columns, abs=0.1)
+    assert info_nce(first, second, torch.tensor(2.0)).item() == pytest.approx((rows + columns) / 2, abs=1e-5)
+    # Logarithms of scales beyond 4 count as 4.
+    assert info_nce(first, second, torch.tensor(9.0)) == info_nce(first, second, torch.tensor(4.0))
 
 
 def test_prompts_of_the_same_classes_are_less_wrong():
@@ -329,6 +341,10 @@ def test_heads_are_saved_with_their_sizes(networks, tmp_path):
     assert loaded.mel_mean == heads.mel_mean != 0
     with pytest.raises(CheckpointError, match="output folder of train_encoders"):
         EncoderHeads.load(tmp_path / "nowhere")
+    del heads.listener_head
+    heads.save(tmp_path)
+    with pytest.raises(CheckpointError, match=r"another version.*listener_head"):
+        EncoderHeads.load(tmp_path)
 
 
 def test_statistics_normalise_mels(cache, networks):

@@ -30,6 +30,10 @@ def test_all_arguments_are_those_of_the_scripts(script, tmp_path, capsys):
         args = load_script(Path(file).stem).parse_args(arguments)
         assert args.preset == "tiny"
         assert args.resume_from_checkpoint == "latest"
+    by_script = {Path(file).stem: arguments for _, file, *arguments in trainings}
+    for script_name in ("train_encoders", "train_stage1_v2a"):
+        sources = load_script(script_name).parse_args(by_script[script_name]).data
+        assert [Path(source).name for source in sources] == ["train", "train_choices"]
     (assembly,) = (command for command in commands if Path(command[1]).stem == "assemble_deepaudio")
     args = load_script("assemble_deepaudio").parse_args(assembly[2:])
     assert args.model_card.is_file()

@@ -115,10 +115,11 @@ def test_the_text_encoder_can_be_trained_alone(clips, trained, tmp_path):
     assert torch.equal(before["heads.mel_head.1.weight"], after["heads.mel_head.1.weight"])
 
 
-def test_the_text_encoder_alone_needs_the_others(clips, tmp_path, capsys):
+@pytest.mark.parametrize("arguments", [[], ["--pretrained", "checkpoints/deepaudio-tiny"]])
+def test_the_text_encoder_alone_needs_the_others_and_their_heads(clips, tmp_path, capsys, arguments):
     with pytest.raises(SystemExit):
-        train(clips, tmp_path, "--only_text")
-    assert "--only_text needs --pretrained" in capsys.readouterr().err
+        train(clips, tmp_path, "--only_text", *arguments)
+    assert "heads.safetensors: pass --pretrained" in capsys.readouterr().err
 
 
 def test_full_sizes_are_the_published_ones():

@@ -149,7 +149,7 @@ def duck(
         release_in_s (`float`, defaults to 0.4): How long it rises after a span.
 
     Returns:
-        `torch.Tensor` of the shape of `ambience`: The ambience; unchanged bit by bit where nobody speaks.
+        `torch.Tensor` of the shape of `ambience`: The ambience; unchanged bit for bit where nobody speaks.
 
     Raises:
         InputError: If the ambience has another shape or is not finite, there are not as many lists of spans as items,
@@ -194,7 +194,7 @@ def mix_stems(stems: list[torch.Tensor], gains_in_db: list[float]) -> tuple[torc
 
     Returns:
         `tuple[torch.Tensor, list[torch.Tensor]]`: The mix, in `[-1, 1]`, and the stems as they are in it. The sum of
-        the stems in this order is the mix, bit by bit.
+        the stems in this order is the mix, bit for bit.
 
     Raises:
         InputError: If there are no stems, they are not finite or differ in shape or device, or there are not as many

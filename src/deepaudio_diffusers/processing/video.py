@@ -3,7 +3,7 @@
 """From a video to the two streams of frames that the networks see: 8 a second for CLIP, 25 a second for Synchformer.
 
 Cheng et al., "Taming Multimodal Joint Training for High-Quality Video-to-Audio Synthesis" (arXiv 2412.15322); original
-code: hkchengrex/MMAudio (MIT). Pixels are equal to the original's bit by bit: it resizes uint8 frames with
+code: hkchengrex/MMAudio (MIT). Pixels are equal to the original's bit for bit: it resizes uint8 frames with
 torchvision, which calls the same PyTorch function as this module.
 
 There are two ways to choose the frame for a moment. `"presentation"` takes the frame that a player shows then.

@@ -132,7 +132,7 @@ def make_clip(seed: int, split: str, *, visible: Sequence[str] | None = None) ->
 
 
 def draw_choice(seed: int, index: int) -> tuple[str, ...]:
-    """What is seen in the clip with this index of those in which the prompt decides what is heard."""
+    """What is seen in the clip with this index of those in which the prompt decides: one class, or two of foley."""
     visible = _CHOICES[index % len(_CHOICES)]
     if visible is None:
         visible = np.random.default_rng((seed, _STREAM_OF_CHOICES)).permutation(FOLEY_CLASSES)[:2].tolist()

@@ -65,15 +65,16 @@ of a swing, speed and brightness the levels. Sounds are modal or physical synthe
 - In 22 % of the clips a puppet is seen (`talk`), whose mouth follows synthesised speech: its opening the loudness, its
   width the phone. Size and colour of the face tell the speaker. A third of them have a foley object beside it; half of
   these sound together, and in the others only what the prompt names does.
+- `train_choices`, where there is one, has nothing but what the prompt decides about: a quarter each of blocks, sirens,
+  strings, and two foley objects.
 
 Speech is from the voices of flite, with a tempo of its own for each phrase and pauses between phrases.
 
 ## Splits
 
 Seeds are disjoint. No sentence of `test` or `validation` occurs in `train`. `test_unseen_looks` has backgrounds,
-colours, sizes and camera motions that no other split has; its sounds are made in the same way. `train_choices`, where
-there is one, has more clips for training, all of the kinds in which the prompt decides: a quarter each of blocks,
-sirens, strings, and two objects.
+colours, sizes and camera motions that no other split has; its sounds are made in the same way. `train_choices` belongs
+to `train`.
 
 ## Licences
 

@@ -75,11 +75,20 @@ class WorldSettings:
         if self.seed >= NUM_WORLDS:
             raise InputError(f"`seed` is {self.seed}; there are {NUM_WORLDS} worlds, counted from 0.")
         # Both kinds of clips for training have the same seeds, from their two ends.
-        most = max(self.num_train + self.num_train_choices, *self.num_clips.values(), *self.num_utterances.values())
+        if self.num_train + self.num_train_choices > SEEDS_PER_WORLD:
+            raise InputError(
+                f"`num_train` and `num_train_choices` are {self.num_train:,} and {self.num_train_choices:,}; a world "
+                f"has seeds for {SEEDS_PER_WORLD:,} of both."
+            )
+        most = max(*self.num_clips.values(), *self.num_utterances.values())
         if most > SEEDS_PER_WORLD:
             raise InputError(
                 f"A split would have {most:,} samples; a world has seeds for {SEEDS_PER_WORLD:,} in each."
             )
+
+    def as_json(self) -> dict[str, int]:
+        """What the manifest says; without what is not in the world."""
+        return {name: value for name, value in asdict(self).items() if name != "num_train_choices" or value}
 
     @property
     def num_clips(self) -> dict[str, int]:
@@ -100,7 +109,10 @@ class WorldSettings:
 
 @dataclass(frozen=True)
 class _Shard:
-    """A shard to be made; its samples are those from `first` to before `end` of its folder."""
+    """A shard to be made; its samples are those from `first` to before `end` of its folder.
+
+    `first_seed` is the lowest that its world has for the split.
+    """
 
     path: Path
     kind: str
@@ -172,7 +184,7 @@ def make_world(
     if not isinstance(num_processes, int) or num_processes < 1:
         raise InputError(f"`num_processes` is {num_processes!r}; pass a positive integer.")
     out = Path(out)
-    description = {"world_version": WORLD_VERSION, "settings": asdict(settings)}
+    description = {"world_version": WORLD_VERSION, "settings": settings.as_json()}
     _begin(out, description)
 
     if not (out / "lexicon.txt").exists():

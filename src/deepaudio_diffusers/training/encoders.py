@@ -1,6 +1,8 @@
 # Copyright 2026 The deepaudio-diffusers authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Training of small visual and text encoders, for those who have no pretrained ones at hand.
+"""Small visual and text encoders, for those who have no pretrained ones at hand: data, heads and validation.
+
+[`~training.encoder_losses`] has the losses.
 
 The video encoder learns what is heard from what is seen, by regressing mel spectrograms and by telling the sound of a
 segment from others (InfoNCE, van den Oord et al., arXiv 1807.03748): those of other clips, and earlier and later ones
@@ -57,24 +59,7 @@ MARGIN = (SYNC_SEGMENT_FRAMES - SYNC_SEGMENT_STRIDE) // 2
 # Frames for the CLIP encoder that are looked at for each segment, from all over its clip.
 CLIP_FRAMES_OF_ITEM = 4
 
-# Weights of the losses.
-MEL_WEIGHT = 2.0
-MARGIN_WEIGHT = 0.5
-SOUND_CONTRAST_WEIGHT = 0.3
-TEXT_CONTRAST_WEIGHT = 0.3
-TEXT_SOUND_WEIGHT = 0.3
-# Prompts of the same classes may fit a clip as well as its own, and count as so much less wrong.
-SAME_CLASS_OFFSET = -2.0
 INITIAL_LOGIT_SCALE = 2.3
-MAX_LOGIT_SCALE = 4.0
-
-# Changes of the frames, the same for all frames of an item: standard deviations of contrast, colour and noise,
-# in units of normalised frames, and the largest shift in pixels. No mirroring: directions may be heard.
-CONTRAST_STD = 0.15
-COLOUR_STD = 0.1
-NOISE_STD = 0.05
-MAX_SHIFT = 2
-
 # Bytes with and without the mark of a word's end, merges and two special tokens.
 MAX_VOCABULARY = 4096
 HEADS_FILE = "heads.safetensors"
@@ -234,15 +219,16 @@ class EncoderHeads(nn.Module):
     What the encoders are trained through and no pipeline needs: the mel spectrogram that can be read off the features
     of the video encoder, embeddings of segments, their sounds and prompts, and the statistics of mels.
 
-    Sounds have two towers. When something is heard in a segment tells it from others, but not its prompt: the tower
-    that listens for prompts takes the mean and the maximum over time.
+    Sounds have two towers. Timing tells a segment from others, so the one for segments keeps it. It does not tell the
+    prompt, so the one for prompts takes the mean and the maximum over time.
 
     Args:
         sync_dim (`int`): Size of the features of the video encoder.
         text_dim (`int`): Width of the text encoder.
         clip_dim (`int`): Size of the embeddings of the image encoder.
-        hidden_size (`int`, defaults to 256): Width of the mel head; the tower for sounds has half of it.
-        embedding_size (`int`, defaults to 64): Size of the embeddings of segments and sounds.
+        hidden_size (`int`, defaults to 256): Width of the mel head; the towers for sounds have half of it.
+        embedding_size (`int`, defaults to 64): Size of the embeddings of segments and sounds, and of prompts that are
+            compared with sounds.
     """
 
     def __init__(
@@ -315,7 +301,7 @@ class EncoderHeads(nn.Module):
         return F.normalize(self.text_head(pooled_states).float(), dim=-1)
 
     def embed_texts_for_sounds(self, pooled_states: torch.Tensor) -> torch.Tensor:
-        """The same to be compared with [`embed_sounds_for_texts`], (B, embedding_size)."""
+        """Embeddings of unit length (B, embedding_size) of prompts, for [`embed_sounds_for_texts`]."""
         return F.normalize(self.text_sound_head(pooled_states).float(), dim=-1)
 
     def embed_sounds_for_texts(self, mel: torch.Tensor) -> torch.Tensor:
@@ -333,14 +319,20 @@ class EncoderHeads(nn.Module):
         """The heads of a folder that [`save`] has written into, in evaluation mode.
 
         Raises:
-            CheckpointError: There are none.
+            CheckpointError: There are none, or those of another version.
         """
         path = folder / HEADS_FILE
         if not path.is_file():
             raise CheckpointError(f"There is no {path}; pass the output folder of train_encoders.py.")
         with safe_open(path, framework="pt") as file:
             heads = cls(**json.loads(file.metadata()["config"]))
-        heads.load_state_dict(load_file(path))
+        state = load_file(path)
+        if different := sorted(heads.state_dict().keys() ^ state.keys()):
+            raise CheckpointError(
+                f"{path} was written by another version of train_encoders.py: {different[0]} is in one of both alone. "
+                "Train the encoders again."
+            )
+        heads.load_state_dict(state)
         return heads.eval()
 
 
@@ -351,98 +343,11 @@ def set_mel_statistics(heads: EncoderHeads, mels: Sequence[np.ndarray]) -> None:
     heads.mel_std.fill_(values.std().clamp(min=1e-3))
 
 
-def augment_frames(frames: torch.Tensor) -> torch.Tensor:
-    """Change contrast, colours and noise of normalised frames (B, num_frames, 3, S, S), and shift them; in place."""
-    batch_size = len(frames)
-    contrast = 1 + CONTRAST_STD * torch.randn(batch_size, 1, 1, 1, 1, device=frames.device)
-    colour = COLOUR_STD * torch.randn(batch_size, 1, 3, 1, 1, device=frames.device)
-    # One noise for all items, which spares most of the random numbers.
-    noise = NOISE_STD * torch.randn_like(frames[:1])
-    rows, columns = torch.randint(-MAX_SHIFT, MAX_SHIFT + 1, (2,)).tolist()
-    return frames.mul_(contrast).add_(colour).add_(noise).roll((rows, columns), dims=(-2, -1))
-
-
-def encoder_loss(
-    networks: dict[str, nn.Module], batch: dict[str, torch.Tensor]
-) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-    """Loss of a batch of [`SegmentDataset`], and its parts."""
-    heads = networks["heads"]
-    features = networks["video_encoder"](augment_frames(normalize_sync_frames(batch["sync_frames"]))).features
-    mel = heads.normalize_mel(batch["mel"])
-    central = slice(MARGIN * MELS_PER_FRAME, (MARGIN + SYNC_SEGMENT_STRIDE) * MELS_PER_FRAME)
-    errors = (heads(features) - mel).square().mean(dim=(0, 2))
-    mel_loss = errors[central].mean()
-    margin_loss = (errors.sum() - errors[central].sum()) / (len(errors) / 2)
-    sound_loss = sound_contrast(heads, features, mel)
-    text_loss, text_parts = text_encoder_loss(networks, batch)
-
-    loss = MEL_WEIGHT * mel_loss + MARGIN_WEIGHT * margin_loss + SOUND_CONTRAST_WEIGHT * sound_loss + text_loss
-    parts = {"mel": mel_loss, "margin": margin_loss, "sound_contrast": sound_loss}
-    return loss, {name: part.detach() for name, part in parts.items()} | text_parts
-
-
-def text_encoder_loss(
-    networks: dict[str, nn.Module], batch: dict[str, torch.Tensor]
-) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-    """The part of [`encoder_loss`] that the text encoder takes part in: prompts beside pictures and beside sounds."""
-    heads = networks["heads"]
-    images = image_embeddings(networks["image_encoder"], augment_frames(normalize_clip_frames(batch["clip_frames"])))
-    pooled_states = networks["text_encoder"](batch["input_ids"]).pooler_output
-    text_loss = text_contrast(images, heads.embed_texts(pooled_states), heads.text_logit_scale, batch["label"])
-    text_sound_loss = contrast(
-        heads.embed_sounds_for_texts(heads.normalize_mel(batch["mel"])),
-        heads.embed_texts_for_sounds(pooled_states),
-        heads.text_sound_logit_scale,
-    )
-    loss = TEXT_CONTRAST_WEIGHT * text_loss + TEXT_SOUND_WEIGHT * text_sound_loss
-    return loss, {"text_contrast": text_loss.detach(), "text_sound": text_sound_loss.detach()}
-
-
-def sound_contrast(heads: EncoderHeads, features: torch.Tensor, mel: torch.Tensor) -> torch.Tensor:
-    """InfoNCE between segments, by their features (B, 8, D), and sounds, by normalised mels (B, 32, num_mels).
-
-    Of each segment there are three sounds to choose from: that of the central frames, and those that begin four frames
-    earlier and later.
-    """
-    # (B, 32, mels) -> (B, 3, mels, 16) -> (B * 3, 16, mels)
-    windows = mel.unfold(1, SYNC_SEGMENT_STRIDE * MELS_PER_FRAME, MARGIN * MELS_PER_FRAME)
-    sounds = heads.embed_sounds(windows.transpose(2, 3).flatten(0, 1)).unflatten(0, (-1, windows.shape[1]))
-    segments = heads.embed_segments(features)
-    scale = heads.sound_logit_scale.clamp(max=MAX_LOGIT_SCALE).exp()
-    logits = scale * torch.einsum("bd,nwd->bnw", segments, sounds)
-    batch = torch.arange(len(segments), device=segments.device)
-    middle = windows.shape[1] // 2
-    to_sound = F.cross_entropy(logits.flatten(1), batch * windows.shape[1] + middle)
-    to_segment = F.cross_entropy(logits[:, :, middle].T, batch)
-    return (to_sound + to_segment) / 2
-
-
 def image_embeddings(image_encoder: nn.Module, frames: torch.Tensor) -> torch.Tensor:
     """Embeddings of unit length (B, clip_dim) of clips by normalised frames (B, num_frames, 3, S, S) of each."""
     embeds = image_encoder(frames.flatten(0, 1)).image_embeds.float()
     # Each frame counts alike, as in the features that the pipelines make.
     return F.normalize(F.normalize(embeds, dim=-1).unflatten(0, frames.shape[:2]).mean(dim=1), dim=-1)
-
-
-def text_contrast(
-    images: torch.Tensor, texts: torch.Tensor, logit_scale: torch.Tensor, labels: torch.Tensor
-) -> torch.Tensor:
-    """InfoNCE between embeddings of clips and prompts (B, clip_dim), in which those of equal labels are less wrong."""
-    same = (labels[:, None] == labels).float() - torch.eye(len(labels), device=labels.device)
-    return contrast(images, texts, logit_scale, SAME_CLASS_OFFSET * same)
-
-
-def contrast(
-    first: torch.Tensor, second: torch.Tensor, logit_scale: torch.Tensor, offsets: torch.Tensor | float = 0.0
-) -> torch.Tensor:
-    """InfoNCE in both directions between embeddings (B, D) of which equal places belong together.
-
-    Args:
-        offsets (`torch.Tensor` of shape `(B, B)` or `float`): Added to the logits.
-    """
-    logits = logit_scale.clamp(max=MAX_LOGIT_SCALE).exp() * first @ second.T + offsets
-    batch = torch.arange(len(first), device=first.device)
-    return (F.cross_entropy(logits, batch) + F.cross_entropy(logits.T, batch)) / 2
 
 
 @torch.no_grad()
