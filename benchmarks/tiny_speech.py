@@ -15,6 +15,7 @@ from tiny_clips import (
 from tiny_system import (
     ALL,
     CODEC,
+    NOTHING,
     SOUND,
     SPEECH,
     UTTERANCES_PER_BATCH,
@@ -169,10 +170,9 @@ def rows_of_speech(
         ),
     }
     prefix = f"tts-{kind}-{'-'.join(speakers)}"
+    made_by = {"true audio": NOTHING, "vocoder copy": CODEC}
     return {
-        system: report.row(
-            f"{prefix}-{slug(system)}", SPEECH if system.startswith("generated") else CODEC, make, score
-        )
+        system: report.row(f"{prefix}-{slug(system)}", made_by.get(system, SPEECH), make, score)
         for system, make in systems.items()
     }
 
@@ -271,7 +271,7 @@ def report_v2s(report: Report) -> str:
 
     true = [clip.audio for clip in clips]
     rows = {
-        "true audio": report.row("v2s-true_audio", CODEC, lambda: true, score),
+        "true audio": report.row("v2s-true_audio", NOTHING, lambda: true, score),
         "vocoder copy": report.row("v2s-vocoder_copy", CODEC, lambda: report.codec.copy(true, False), score),
         "V2A alone": report.row(
             "v2s-v2a_alone", SOUND, lambda: report.generate(report.features("talk"), None, len(clips)), score

@@ -48,10 +48,12 @@ CLASSIFIER_CLIPS = 3000
 # Of the probability of a sound that is taken to be there.
 PRESENT = 0.5
 
-# The components that a row depends on. Every row depends on the codec: the classifier that scores was trained with it.
+# The components that a row depends on. The classifier of sounds was trained with the codec, so a row that it scores
+# depends on that, also where the sounds are true ones.
+NOTHING = ()
 CODEC = ("vae", "vocoder")
 SOUND = (*CODEC, "transformer", "scheduler", "video_encoder", "image_encoder", "text_encoder", "tokenizer")
-SPEECH = (*CODEC, "speech_transformer", "speech_scheduler", "speech_tokenizer", "speech_vocoder")
+SPEECH = ("speech_transformer", "speech_scheduler", "speech_tokenizer", "speech_vocoder")
 ALL = (*SOUND, *SPEECH)
 
 Waveforms = list[torch.Tensor]
@@ -219,7 +221,7 @@ class Report:
             return records, made - start
 
         # What a row depends on is in the name of its folder, so rows of other weights or settings are never taken.
-        settings = self.data_settings if tuple(made_by) == CODEC else self.settings
+        settings = self.data_settings if tuple(made_by) in (NOTHING, CODEC) else self.settings
         depends_on = short_hash([settings, {part: self.hashes[part] for part in made_by}])
         return RowStore(self.args.cache_dir / f"rows-{self.args.split}-{depends_on}", self.args.resume).row(
             name, measure

@@ -8,8 +8,10 @@ import pytest
 import torch
 
 from deepaudio_diffusers import DeepAudioPipeline
+from deepaudio_diffusers.evaluation.pitch import octaves_above
 from deepaudio_diffusers.evaluation.speech import WordLoopRecognizer
 from deepaudio_diffusers.evaluation.words import count_word_errors
+from deepaudio_diffusers.synthetic.clips import SEED_RANGES, make_clip
 from deepaudio_diffusers.synthetic.sentences import GRID_WORDS
 
 
@@ -117,3 +119,20 @@ def test_a_soundtrack_has_speech_and_drums(pipe, voice):
     assert torch.allclose(made.audios, made.ambience + made.speech, atol=1e-6)
     assert errors_heard(made.speech[0]) <= 2
     assert made.ambience.abs().max() > 0.01
+
+
+def test_the_prompt_decides_what_cannot_be_seen(pipe):
+    clip = make_clip(SEED_RANGES["validation"][0], "validation", visible=["siren"])
+    low, high = (
+        pipe(
+            clip.video,
+            fps=25,
+            task="video_to_audio",
+            prompt=f"a {register} siren tone",
+            num_inference_steps=12,
+            generator=torch.Generator().manual_seed(0),
+            output_type="pt",
+        ).audios[0, 0]
+        for register in ("low", "high")
+    )
+    assert octaves_above(low, high, 16_000) == pytest.approx(2, abs=0.5)
