@@ -18,6 +18,7 @@ from tiny_system import (
     NOTHING,
     SOUND,
     SPEECH,
+    SPEECH_CODEC,
     UTTERANCES_PER_BATCH,
     Report,
     SpeechItem,
@@ -163,14 +164,14 @@ def rows_of_speech(
     lengths_in_s = [len(waveform) / SAMPLING_RATE for waveform in true]
     systems = {
         "true audio": lambda: true,
-        "vocoder copy": lambda: report.codec.copy(true, False),
+        "vocoder copy": lambda: report.speech_codec.copy(true, False),
         "generated": lambda: speech_at_16_khz(report, report.speak(transcripts, references())),
         "generated, true length given": lambda: speech_at_16_khz(
             report, report.speak(transcripts, references(), lengths_in_s)
         ),
     }
     prefix = f"tts-{kind}-{'-'.join(speakers)}"
-    made_by = {"true audio": NOTHING, "vocoder copy": CODEC}
+    made_by = {"true audio": NOTHING, "vocoder copy": SPEECH_CODEC}
     return {
         system: report.row(f"{prefix}-{slug(system)}", made_by.get(system, SPEECH), make, score)
         for system, make in systems.items()
@@ -272,7 +273,9 @@ def report_v2s(report: Report) -> str:
     true = [clip.audio for clip in clips]
     rows = {
         "true audio": report.row("v2s-true_audio", NOTHING, lambda: true, score),
-        "vocoder copy": report.row("v2s-vocoder_copy", CODEC, lambda: report.codec.copy(true, False), score),
+        "vocoder copy": report.row(
+            "v2s-vocoder_copy", SPEECH_CODEC, lambda: report.speech_codec.copy(true, False), score
+        ),
         "V2A alone": report.row(
             "v2s-v2a_alone", SOUND, lambda: report.generate(report.features("talk"), None, len(clips)), score
         ),

@@ -28,7 +28,7 @@ from tiny_clips import (
 )
 from video_to_audio import describe_machine
 
-from deepaudio_diffusers import DeepAudioPipeline
+from deepaudio_diffusers import DeepAudioPipeline, MMAudioMelVAE, VocosVocoder
 from deepaudio_diffusers.evaluation.classifier import SoundClassifier, sound_mel, train_sound_classifier
 from deepaudio_diffusers.evaluation.generation import folder_hash
 from deepaudio_diffusers.evaluation.intervals import Estimate
@@ -52,6 +52,7 @@ PRESENT = 0.5
 # depends on that, also where the sounds are true ones.
 NOTHING = ()
 CODEC = ("vae", "vocoder")
+SPEECH_CODEC = ("vae", "speech_vocoder")
 SOUND = (*CODEC, "transformer", "scheduler", "video_encoder", "image_encoder", "text_encoder", "tokenizer")
 SPEECH = ("speech_transformer", "speech_scheduler", "speech_tokenizer", "speech_vocoder")
 ALL = (*SOUND, *SPEECH)
@@ -98,7 +99,11 @@ class Report:
 
     @cached_property
     def codec(self) -> "Codec":
-        return Codec(self.pipe)
+        return Codec(self.pipe.vae, self.pipe.vocoder)
+
+    @cached_property
+    def speech_codec(self) -> "Codec":
+        return Codec(self.pipe.vae, self.pipe.speech_vocoder)
 
     @cached_property
     def classifier(self) -> SoundClassifier:
@@ -221,7 +226,7 @@ class Report:
             return records, made - start
 
         # What a row depends on is in the name of its folder, so rows of other weights or settings are never taken.
-        settings = self.data_settings if tuple(made_by) in (NOTHING, CODEC) else self.settings
+        settings = self.data_settings if tuple(made_by) in (NOTHING, CODEC, SPEECH_CODEC) else self.settings
         depends_on = short_hash([settings, {part: self.hashes[part] for part in made_by}])
         return RowStore(self.args.cache_dir / f"rows-{self.args.split}-{depends_on}", self.args.resume).row(
             name, measure
@@ -231,9 +236,9 @@ class Report:
 class Codec:
     """Copies of sounds by the vocoder alone, and by the VAE and the vocoder: what no generator can exceed."""
 
-    def __init__(self, pipe: DeepAudioPipeline) -> None:
-        self.vae, self.vocoder = pipe.vae, pipe.vocoder
-        self.log_scale = np.log(pipe.vae.config.mel_log_base)
+    def __init__(self, vae: MMAudioMelVAE, vocoder: VocosVocoder) -> None:
+        self.vae, self.vocoder = vae, vocoder
+        self.log_scale = np.log(vae.config.mel_log_base)
 
     def mel(self, waveforms: torch.Tensor) -> torch.Tensor:
         """Mel spectrograms as the vocoder takes them, `(batch_size, num_mels, num_frames)`."""
