@@ -22,8 +22,7 @@ import torch
 from deepaudio_diffusers.errors import InputError
 from deepaudio_diffusers.processing.audio import read_waveform
 from deepaudio_diffusers.synthetic import shards
-from deepaudio_diffusers.synthetic.clips import CLASSES, SEED_RANGES, TALK, make_clip
-from deepaudio_diffusers.synthetic.scenes import FOLEY_CLASSES
+from deepaudio_diffusers.synthetic.clips import CLASSES, SEED_RANGES, TALK, draw_pair, make_clip
 from deepaudio_diffusers.synthetic.world import SEEDS_PER_WORLD
 from deepaudio_diffusers.training.data import DataReport, Sample, read_samples
 
@@ -107,7 +106,7 @@ def _one_after_the_other(classes: tuple[str, ...]) -> Callable[[int, np.random.G
 
 
 def _two_objects(i: int, rng: np.random.Generator) -> tuple[str, ...]:
-    return tuple(rng.permutation(FOLEY_CLASSES)[:2].tolist())
+    return draw_pair(rng)
 
 
 def _speaker_and_impacts(i: int, rng: np.random.Generator) -> tuple[str, ...]:

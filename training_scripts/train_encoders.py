@@ -137,9 +137,14 @@ def parse_args(input_args: Sequence[str] | None = None) -> argparse.Namespace:
     )
     add_training_arguments(parser, **(TINY_DEFAULTS if read_preset(input_args) == "tiny" else FULL_DEFAULTS))
     args = parser.parse_args(input_args)
-    if args.only_text and not (args.pretrained and Path(args.pretrained, HEADS_FILE).is_file()):
+    if args.only_text and not has_heads(args.pretrained):
         parser.error(f"--only_text needs an output folder of this script, with {HEADS_FILE}: pass --pretrained")
     return args
+
+
+def has_heads(pretrained: str | None) -> bool:
+    """Whether `--pretrained` is an output folder of this script."""
+    return pretrained is not None and Path(pretrained, HEADS_FILE).is_file()
 
 
 def frame_sizes(args: argparse.Namespace) -> tuple[int, int]:
@@ -177,7 +182,7 @@ def make_networks(args: argparse.Namespace, cache: PartCache) -> tuple[dict[str,
             **sizes["text_encoder"],
         )
         text_encoder = CLIPTextModel(text_config)
-    if args.pretrained is not None and Path(args.pretrained, HEADS_FILE).is_file():
+    if has_heads(args.pretrained):
         heads = EncoderHeads.load(Path(args.pretrained))
     else:
         heads = EncoderHeads(

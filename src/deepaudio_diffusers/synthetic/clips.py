@@ -135,12 +135,17 @@ def draw_choice(seed: int, index: int) -> tuple[str, ...]:
     """What is seen in the clip with this index of those in which the prompt decides: one class, or two of foley."""
     visible = _CHOICES[index % len(_CHOICES)]
     if visible is None:
-        visible = np.random.default_rng((seed, _STREAM_OF_CHOICES)).permutation(FOLEY_CLASSES)[:2].tolist()
-    return tuple(visible)
+        return draw_pair(np.random.default_rng((seed, _STREAM_OF_CHOICES)))
+    return visible
+
+
+def draw_pair(rng: np.random.Generator) -> tuple[str, str]:
+    """Two different classes of foley, in any order."""
+    return tuple(rng.permutation(FOLEY_CLASSES)[:2].tolist())
 
 
 def _draw_labels(rng: np.random.Generator) -> tuple[str, ...]:
-    foley = rng.permutation(FOLEY_CLASSES)[:2].tolist()
+    foley = draw_pair(rng)
     kind, with_foley = rng.random(2)
     if kind < TALK_SHARE:
         labels = [TALK, foley[0]] if with_foley < TALK_WITH_FOLEY_SHARE else [TALK]
