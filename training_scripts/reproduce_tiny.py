@@ -54,7 +54,11 @@ def make_commands(work_dir: Path) -> dict[str, list[str]]:
     vae, vocoder, encoders, stage1, stage2, stage3, stage4 = (work_dir / step for step in STEPS[1:8])
     clips = ("--data", world / "clips/train", "--validation_data", world / "clips/validation")
     speech = ("--data", world / "speech/train", "--validation_data", world / "speech/validation")
-    sounds = ("--data", world / "clips/train", world / "speech/train", "--validation_data", world / "clips/validation")
+    validation = clips[2:]
+    # Nobody talks where the prompt decides, so stage 4 does without these; all else that hears clips hears them.
+    all_clips = (world / "clips/train", world / "clips/train_choices")
+    more_clips = ("--data", *all_clips, *validation)
+    sounds = ("--data", *all_clips, world / "speech/train", *validation)
 
     def python(file: str, *arguments: str | Path) -> list[str]:
         return [sys.executable, *map(str, (ROOT / file, *arguments))]
@@ -62,9 +66,6 @@ def make_commands(work_dir: Path) -> dict[str, list[str]]:
     def train(script: str, output_dir: Path, *arguments: str | Path) -> list[str]:
         results = ("--output_dir", output_dir, "--resume_from_checkpoint", "latest")
         return python(f"training_scripts/{script}.py", "--preset", "tiny", *arguments, *results)
-
-    # For what learns how prompts sound.
-    more_clips = ("--data", world / "clips/train", world / "clips/train_choices", *clips[2:])
 
     return {
         "world": [sys.executable, "-m", "deepaudio_diffusers.cli", "make-world", str(world), *WORLD],

@@ -31,9 +31,14 @@ def test_all_arguments_are_those_of_the_scripts(script, tmp_path, capsys):
         assert args.preset == "tiny"
         assert args.resume_from_checkpoint == "latest"
     by_script = {Path(file).stem: arguments for _, file, *arguments in trainings}
-    for script_name in ("train_encoders", "train_stage1_v2a"):
+    clips = ["clips/train", "clips/train_choices"]
+    for script_name, folders in (
+        ("train_codec", [*clips, "speech/train"]),
+        ("train_encoders", clips),
+        ("train_stage1_v2a", clips),
+    ):
         sources = load_script(script_name).parse_args(by_script[script_name]).data
-        assert [Path(source).name for source in sources] == ["train", "train_choices"]
+        assert [Path(source).relative_to(tmp_path / "world").as_posix() for source in sources] == folders
     (assembly,) = (command for command in commands if Path(command[1]).stem == "assemble_deepaudio")
     args = load_script("assemble_deepaudio").parse_args(assembly[2:])
     assert args.model_card.is_file()
