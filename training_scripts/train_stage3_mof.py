@@ -83,6 +83,9 @@ TINY_DEFAULTS = {
 }
 # Longer instructions are cut.
 MAX_TOKENS = 512
+# Batches that are sorted by length together. Most instructions are short and a few very long: sorted with few others,
+# those would fill every batch that they are in with padding.
+BUCKET_BATCHES = 32
 # What a token can be: in no phrase, or in one that means a task, which is asked for or only mentioned.
 NUM_SPAN_CLASSES = 1 + 2 * len(TASKS)
 UNKNOWN = -100
@@ -442,6 +445,7 @@ def main(args: argparse.Namespace) -> None:
         [item["tokens"].shape[1] for item in items],
         make_collate(tokenizer.pad_token_id),
         validate,
+        bucket_batches=BUCKET_BATCHES,
     )
     loop.run()
 
