@@ -122,6 +122,14 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--num_inference_steps", type=int, default=25, help="Steps of video-to-audio.")
     parser.add_argument("--guidance_scale", type=float, default=3.0, help="Guidance of video-to-audio.")
     parser.add_argument("--further_guidance_scales", type=float, nargs="*", default=[1.0, 4.5], help="Further rows.")
+    parser.add_argument(
+        "--prompt_guidance",
+        type=float,
+        nargs=2,
+        default=[2.0, 7.0],
+        metavar=("PICTURE", "PROMPT"),
+        help="Guidance of video-to-audio in the rows that are guided by the prompt.",
+    )
     parser.add_argument("--speech_num_inference_steps", type=int, default=32, help="Steps of speech.")
     parser.add_argument("--speech_guidance_scale", type=float, default=3.0, help="Guidance of speech.")
     parser.add_argument("--seed", type=int, default=0, help="Of the noise that generation begins from.")
@@ -157,8 +165,9 @@ def heading(report: Report) -> str:
         f"Made by `benchmarks/tiny_report.py` on the {args.split} split of the synthetic world, seed "
         f"{report.manifest['settings']['seed']}; the same generator made the training clips, with other seeds. Steps "
         f"and guidance: {args.num_inference_steps} and {args.guidance_scale:g} for sound, "
-        f"{args.speech_num_inference_steps} and {args.speech_guidance_scale:g} for speech. In brackets are 95 % "
-        "bootstrap intervals over clips."
+        f"{args.speech_num_inference_steps} and {args.speech_guidance_scale:g} for speech. Rows that are guided by "
+        f"the prompt have guidance {args.prompt_guidance[0]:g} towards the picture and {args.prompt_guidance[1]:g} "
+        "towards the prompt. In brackets are 95 % bootstrap intervals over clips."
     )
 
 

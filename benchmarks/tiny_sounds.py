@@ -47,6 +47,13 @@ TOLERANCES_IN_MS = (50, 80)
 # A register differs from the other by two octaves, and from none by one.
 MAX_OCTAVES_OFF = 0.5
 OTHER_SEED = "generated, another seed"
+BY_PROMPT = "generated, guided by the prompt"
+
+
+def by_prompt(report: Report) -> dict[str, float]:
+    """The guidance of rows that are guided by the prompt."""
+    towards_picture, towards_prompt = report.args.prompt_guidance
+    return {"guidance_scale": towards_picture, "prompt_guidance_scale": towards_prompt}
 
 
 def score_sounds(report: Report, clips: list[ReportClip], waveforms: Waveforms) -> list[Record]:
@@ -151,6 +158,7 @@ def rows_of_sounds(report: Report, name: str, clips: list[ReportClip]) -> dict[s
     if name == "sounds":
         for scale in report.args.further_guidance_scales:
             systems[f"generated, guidance {scale:g}"] = lambda scale=scale: generate(guidance_scale=scale)
+        systems[BY_PROMPT] = lambda: generate(**by_prompt(report))
         systems[OTHER_SEED] = lambda: generate(seed=report.args.seed + 1)
         systems["generated from video alone"] = lambda: generate(prompts=None)
         systems["generated from the prompt alone"] = lambda: generate(
@@ -273,6 +281,9 @@ def report_choices(report: Report) -> tuple[str, list[tuple]]:
             "generated": lambda name=name, prompts=prompts: report.generate(
                 report.features(name), prompts, len(prompts)
             ),
+            BY_PROMPT: lambda name=name, prompts=prompts: report.generate(
+                report.features(name), prompts, len(prompts), **by_prompt(report)
+            ),
             "generated from video alone": lambda name=name, prompts=prompts: report.generate(
                 report.features(name), None, len(prompts)
             ),
@@ -305,7 +316,11 @@ def report_choices(report: Report) -> tuple[str, list[tuple]]:
         "choices": {title: {s: as_json(e) for s, e in each.items()} for title, each in figures.items()},
         "negative_prompts": {name: as_json(row.estimate("unwanted")) for name, row in negatives.items()},
     }
-    targets = [(f"the prompt decides: {title}", each["generated"], ">=", 0.9) for title, each in figures.items()]
+    targets = [
+        (f"the prompt decides: {title}{how}", each[system], ">=", 0.9)
+        for title, each in figures.items()
+        for system, how in (("generated", ""), (BY_PROMPT, ", guided by the prompt"))
+    ]
     return "\n\n".join(lines), targets
 
 
@@ -359,6 +374,9 @@ def negative_rows(report: Report) -> dict[str, Row]:
         "both named": lambda: report.generate(features(), prompts, len(clips)),
         "both named, negative prompt for the second": lambda: report.generate(
             features(), prompts, len(clips), negative_prompts=unwanted
+        ),
+        "the same, guided by the prompt": lambda: report.generate(
+            features(), prompts, len(clips), negative_prompts=unwanted, **by_prompt(report)
         ),
         "no prompt, negative prompt for the second": lambda: report.generate(
             features(), None, len(clips), negative_prompts=unwanted

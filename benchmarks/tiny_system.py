@@ -74,6 +74,7 @@ class Report:
         self.settings = self.data_settings | {
             "num_inference_steps": args.num_inference_steps,
             "guidance_scale": args.guidance_scale,
+            "prompt_guidance": args.prompt_guidance,
             "speech_num_inference_steps": args.speech_num_inference_steps,
             "speech_guidance_scale": args.speech_guidance_scale,
             "seed": args.seed,
@@ -153,6 +154,7 @@ class Report:
         num_clips: int,
         *,
         guidance_scale: float | None = None,
+        prompt_guidance_scale: float | None = None,
         negative_prompts: list[str] | None = None,
         audio_length_in_s: float | None = None,
         seed: int | None = None,
@@ -167,6 +169,7 @@ class Report:
                 audio_length_in_s=audio_length_in_s,
                 num_inference_steps=self.args.num_inference_steps,
                 guidance_scale=self.args.guidance_scale if guidance_scale is None else guidance_scale,
+                prompt_guidance_scale=prompt_guidance_scale,
                 generator=self.generators(batch, seed),
                 output_type="pt",
             ).audios

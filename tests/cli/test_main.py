@@ -69,4 +69,6 @@ def test_generate_has_the_tasks_and_the_defaults_of_the_pipeline(capsys):
     help_text = " ".join(capsys.readouterr().out.split())
     for option, argument in SAMPLING_ARGUMENTS.items():
         part = help_text.partition(f" --{option.replace('_', '-')} {option.upper()} ")[2]
-        assert part.partition("(default: ")[2].startswith(f"{parameters[argument].default})"), option
+        default = parameters[argument].default
+        shown = "none, " if default is None else f"{default})"
+        assert part.partition("(default: ")[2].startswith(shown), option

@@ -149,6 +149,15 @@ class TestTasks:
         # The contour, and so the speech, is made without prompts.
         assert torch.equal(default.energy, other.energy)
 
+    def test_prompt_guidance_is_that_of_whatever_has_a_prompt(self, shared_pipe, inputs):
+        default = generate(shared_pipe, inputs, "soundtrack", prompt="a drum")
+        guided = generate(shared_pipe, inputs, "soundtrack", prompt="a drum", prompt_guidance_scale=8.0)
+        assert not np.array_equal(default.ambience, guided.ambience)
+        assert torch.equal(default.energy, guided.energy)
+        prompted = generate(shared_pipe, inputs, "video_to_speech", contour_prompt="talk")
+        guided = generate(shared_pipe, inputs, "video_to_speech", contour_prompt="talk", prompt_guidance_scale=8.0)
+        assert not torch.equal(prompted.energy, guided.energy)
+
     def test_a_file(self, shared_pipe, inputs):
         result = shared_pipe(
             CLIP,

@@ -105,6 +105,7 @@ class TestTasks:
             {"negative_prompt": "a flute"},
             {"generator": generator(1)},
             {"guidance_scale": 2.0},
+            {"prompt_guidance_scale": 6.0},
         ):
             assert not np.array_equal(generate(shared_pipe, **(video | change)), reference), change
         assert np.array_equal(generate(shared_pipe, **video), reference)
@@ -331,6 +332,50 @@ class TestSampling:
         generate(pipe, video_features=features, guidance_scale=1.0)
         generate(pipe, video_features=features, guidance_scale=4.5)
         assert sets == [1, 1, 1, 2, 2, 2]
+
+    def test_prompt_guidance_is_a_third_set_where_there_is_a_prompt(self, pipe, features):
+        sets = []
+        pipe.transformer.register_forward_hook(lambda _, args, output: sets.append(len(output[0])))
+        generate(pipe, video_features=features, prompt_guidance_scale=6.0)
+        generate(pipe, video_features=features, prompt=None, prompt_guidance_scale=6.0)
+        generate(pipe, video_features=features, guidance_scale=1.0, prompt_guidance_scale=6.0)
+        assert sets == [3, 3, 3, 2, 2, 2, 1, 1, 1]
+
+    @pytest.mark.parametrize("negative", [{}, {"negative_prompt": "a flute"}])
+    def test_equal_prompt_guidance_is_guidance_of_both_as_one(self, shared_pipe, features, negative):
+        as_one = generate(shared_pipe, video_features=features, guidance_scale=3.0, **negative)
+        apart = generate(
+            shared_pipe, video_features=features, guidance_scale=3.0, prompt_guidance_scale=3.0, **negative
+        )
+        # The same sum in another order.
+        np.testing.assert_allclose(apart, as_one, atol=1e-5)
+
+    def test_without_strength_the_prompt_counts_for_nothing(self, shared_pipe, features):
+        ignored = generate(shared_pipe, video_features=features, guidance_scale=3.0, prompt_guidance_scale=0.0)
+        unasked = generate(shared_pipe, video_features=features, guidance_scale=3.0, prompt=None)
+        np.testing.assert_allclose(ignored, unasked, atol=1e-5)
+
+    def test_prompt_guidance_of_a_batch_is_that_of_its_items(self, shared_pipe, features):
+        prompts, negative_prompts = ["a drum", "a flute"], ["rain", "wind"]
+        together = generate(
+            shared_pipe,
+            video_features=features,
+            prompt=prompts,
+            negative_prompt=negative_prompts,
+            num_waveforms_per_prompt=2,
+            generator=[generator(seed) for seed in range(4)],
+            prompt_guidance_scale=6.0,
+        )
+        for i, audio in enumerate(together):
+            alone = generate(
+                shared_pipe,
+                video_features=features,
+                prompt=prompts[i // 2],
+                negative_prompt=negative_prompts[i // 2],
+                generator=generator(i),
+                prompt_guidance_scale=6.0,
+            )
+            np.testing.assert_allclose(audio, alone[0], atol=1e-5)
 
     def test_conditions_are_computed_once(self, pipe, features):
         calls = []
@@ -564,6 +609,7 @@ class TestBadInput:
             ({"video_features": (None, None, 1.0)}, "`video_features` is of type tuple"),
             ({"prompt": "a", "guidance_scale": float("nan")}, "`guidance_scale` is nan"),
             ({"prompt": "a", "guidance_scale": None}, "`guidance_scale` is None"),
+            ({"prompt": "a", "prompt_guidance_scale": float("inf")}, "`prompt_guidance_scale` is inf"),
             ({"prompt": "a", "num_inference_steps": True}, "`num_inference_steps` is True"),
             ({"prompt": "a", "generator": 42}, "`generator` is 42"),
             ({"prompt": "a", "latents": torch.full((1, 250, 8), torch.nan)}, "`latents` contains NaN"),

@@ -33,6 +33,7 @@ RECORDED_VERSIONS = ("deepaudio-diffusers", "torch", "diffusers", "transformers"
 SAMPLING_ARGUMENTS = {
     "steps": "num_inference_steps",
     "guidance": "guidance_scale",
+    "prompt_guidance": "prompt_guidance_scale",
     "speech_steps": "speech_num_inference_steps",
     "speech_guidance": "speech_guidance_scale",
 }
@@ -138,6 +139,12 @@ def _add_sampling(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--seed", type=_seed, default=0, help="another seed is another take (default: %(default)s)")
     group.add_argument("--steps", type=_count, default=25, help="of the sound (default: %(default)s)")
     group.add_argument("--guidance", type=float, default=4.5, help="of the sound (default: %(default)s)")
+    group.add_argument(
+        "--prompt-guidance",
+        type=float,
+        help="towards the prompt, while --guidance is towards the picture; higher where the prompt is to decide what "
+        "the picture leaves open, for half as much time again (default: none, --guidance is towards both as one)",
+    )
     group.add_argument("--speech-steps", type=_count, default=32, help="of the speech (default: %(default)s)")
     group.add_argument("--speech-guidance", type=float, default=3.0, help="of the speech (default: %(default)s)")
     group.add_argument("--device", default="auto", help="cpu, cuda, cuda:1, mps, ... (default: the best there is)")

@@ -558,6 +558,7 @@ class DeepAudioPipeline(DiffusionPipeline):
         ducking_in_db: float = 6.0,
         num_inference_steps: int = 25,
         guidance_scale: float = 4.5,
+        prompt_guidance_scale: float | None = None,
         speech_num_inference_steps: int = 32,
         speech_guidance_scale: float = 3.0,
         generator: torch.Generator | list[torch.Generator] | None = None,
@@ -598,6 +599,8 @@ class DeepAudioPipeline(DiffusionPipeline):
             ducking_in_db (`float`, defaults to 6.0): By how much the ambience of a soundtrack is turned down further
                 while somebody speaks.
             num_inference_steps, guidance_scale (defaults 25 and 4.5): Of the ambience and the contour.
+            prompt_guidance_scale (`float`, *optional*): Of both where they have a prompt; see
+                [`~VideoToAudioPipeline.__call__`].
             speech_num_inference_steps, speech_guidance_scale (defaults 32 and 3.0): Of the speech.
             generator (`torch.Generator` or `list[torch.Generator]`, *optional*): The seed; with a list, one for each
                 item, which gives all the noise of that item.
@@ -647,7 +650,11 @@ class DeepAudioPipeline(DiffusionPipeline):
             "callback_on_step_end_tensor_inputs": callback_on_step_end_tensor_inputs,
             "attention_kwargs": attention_kwargs,
         }
-        sound = {"num_inference_steps": num_inference_steps, "guidance_scale": guidance_scale} | sampling
+        sound = {
+            "num_inference_steps": num_inference_steps,
+            "guidance_scale": guidance_scale,
+            "prompt_guidance_scale": prompt_guidance_scale,
+        } | sampling
         speech_sampling = {
             "num_inference_steps": speech_num_inference_steps,
             "guidance_scale": speech_guidance_scale,
