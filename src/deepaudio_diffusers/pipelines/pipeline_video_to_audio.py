@@ -637,12 +637,7 @@ class VideoToAudioPipeline(DiffusionPipeline, TransformerLoraLoaderMixin):
                 away.append(
                     self.transformer.encode_conditions(clip_features, sync_features, negative_prompt_embeds, **shared)
                 )
-            away = [
-                each.expand(batch_size)
-                if each.pooled.shape[0] == 1
-                else each.repeat_interleave(batch_size // each.pooled.shape[0])
-                for each in away
-            ]
+            away = [each.repeat_interleave(batch_size // each.pooled.shape[0]) for each in away]
             guided_conditions = MMAudioConditions.cat([*away, conditions])
 
         # 4. Prepare time and noise.
